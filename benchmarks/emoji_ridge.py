@@ -1,0 +1,160 @@
+"""Kernel ridge from pixels to words: the baseline that the emoji quickstart prints beside the trained model.
+
+    python benchmarks/emoji_ridge.py            (extra `bench`; about a minute on one core)
+
+An image is 16x16 box-averaged pixels, a text the TF-IDF of its words and character 4-grams. Ridge regression in the
+space of an RBF kernel predicts the text vector of an image; retrieval is by cosine. Kernel width, ridge and the share of
+tags in the target are chosen on the two validation splits; the test splits are looked at once. Prints JSON and writes
+mmjax/data/emoji/ridge.json, which `mmjax` shows in its tables.
+"""
+
+import argparse
+import hashlib
+import io
+import itertools
+import json
+import tarfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import sklearn
+from PIL import Image
+from scipy.linalg import cho_factor, cho_solve
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.pipeline import make_union
+from sklearn.preprocessing import normalize
+
+from mmjax.data.emoji import FOLDER, SPLITS, STYLES, shard
+from mmjax.evaluation.retrieval import chance_recall, retrieval
+
+GAMMAS = (0.01, 0.03, 0.06)
+RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0)
+TAG_SHARES = (0.0, 0.5, 1.0)
+TESTS = ("style", "unseen")
+
+
+class Split(NamedTuple):
+    """The images of a split with the number of the concept of each, and its concepts' texts."""
+
+    pixels: np.ndarray
+    concept: np.ndarray
+    labels: list[str]
+    tags: list[str]
+
+
+def load(split: str, styles: tuple[str, ...]) -> Split:
+    """The split's images in `styles`, (N, 768) in [0, 1], in the order of the tar."""
+    pixels, concept, labels, tags = [], [], [], []
+    with tarfile.open(shard(split)) as archive:
+        for member in archive:
+            data = archive.extractfile(member).read()
+            if member.name.endswith(".json"):
+                text = json.loads(data)
+                labels.append(text["label"]["en"])
+                tags.append(" ".join(text["tags"]["en"]))
+            elif member.name.split(".")[1] in styles:
+                pixels.append(box_average(data))
+                concept.append(len(labels) - 1)
+    return Split(np.stack(pixels), np.array(concept), labels, tags)
+
+
+def box_average(data: bytes) -> np.ndarray:
+    """(768,) the picture's 16x16 means in [0, 1]."""
+    picture = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.float64) / 255
+    return picture.reshape(16, 4, 16, 4, 3).mean((1, 3)).ravel()
+
+
+def text_features():
+    """TF-IDF of words and of 4-grams within words, one beside the other."""
+    words = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
+    return make_union(words, TfidfVectorizer(analyzer="char_wb", ngram_range=(4, 4), sublinear_tf=True))
+
+
+class Ridge:
+    """Kernel ridge regression: fits `weights` (N, F) with (K + ridge I) weights = targets."""
+
+    def __init__(self, train: Split):
+        self.train = train
+        self.features = text_features().fit([f"{a} {b}" for a, b in zip(train.labels, train.tags, strict=True)])
+        self.distances = euclidean_distances(train.pixels, squared=True)
+
+    def targets(self, tag_share: float) -> np.ndarray:
+        """(N, F) unit rows: the label's vector mixed with that of label and tags."""
+        both = [f"{label} {tags}" for label, tags in zip(self.train.labels, self.train.tags, strict=True)]
+        mixed = (1 - tag_share) * self.encode_texts(self.train.labels) + tag_share * self.encode_texts(both)
+        return normalize(mixed)[self.train.concept]
+
+    def encode_texts(self, texts: list[str]) -> np.ndarray:
+        return normalize(self.features.transform(texts)).toarray()
+
+    def fit(self, gamma: float, ridge: float, tag_share: float) -> "Ridge":
+        self.gamma = gamma
+        kernel = np.exp(-gamma * self.distances)
+        kernel[np.diag_indices_from(kernel)] += ridge
+        self.weights = cho_solve(cho_factor(kernel, lower=True), self.targets(tag_share))
+        return self
+
+    def encode_images(self, pixels: np.ndarray) -> np.ndarray:
+        kernel = np.exp(-self.gamma * euclidean_distances(pixels, self.train.pixels, squared=True))
+        return normalize(kernel @ self.weights)
+
+
+def score(model: Ridge, split: Split) -> dict[str, float]:
+    """R@1, 5, 10 in both directions, among the split's labels and images."""
+    images = model.encode_images(split.pixels).astype(np.float32)
+    texts = model.encode_texts(split.labels).astype(np.float32)
+    metrics = retrieval(images, texts, split.concept, np.arange(len(split.labels)))
+    return {name: round(value, 4) for name, value in metrics.items() if "R@" in name}
+
+
+def mean_recall(model: Ridge, splits: list[Split]) -> float:
+    """What hyper-parameters are chosen by: the mean of all R@K of all validation splits."""
+    return float(np.mean([list(score(model, split).values()) for split in splits]))
+
+
+def run(styles: tuple[str, ...]) -> dict:
+    """Chooses on the validation splits and evaluates the choice on the test splits."""
+    model = Ridge(load("train", styles))
+    validation = [load(f"validation-{test}", STYLES) for test in TESTS]
+    options = [
+        (mean_recall(model.fit(*option), validation), option)
+        for option in itertools.product(GAMMAS, RIDGES, TAG_SHARES)
+    ]
+    best, chosen = max(options)
+    model.fit(*chosen)
+    return {
+        "images": len(model.train.pixels),
+        "chosen": dict(zip(("gamma", "ridge", "tag_share"), chosen, strict=True)),
+        "validation_mean_recall": round(best, 4),
+        "validation": {test: score(model, split) for test, split in zip(TESTS, validation, strict=True)},
+        "test": {test: score(model, load(test, STYLES)) for test in TESTS},
+    }
+
+
+def chance(split: Split) -> dict[str, float]:
+    return {k: round(v, 4) for k, v in chance_recall(split.concept, np.arange(len(split.labels))).items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=FOLDER / "ridge.json")
+    output = parser.parse_args().output
+    start = time.monotonic()
+    result = {
+        "data_sha256": {split: hashlib.sha256(Path(shard(split)).read_bytes()).hexdigest() for split in SPLITS},
+        "scikit_learn": sklearn.__version__,
+        "chance": {test: chance(load(test, STYLES)) for test in TESTS},
+        "all_styles": run(STYLES),
+        "noto_and_fluent": run(("noto", "fluent")),
+    }
+    text = json.dumps(result, indent=1)
+    output.write_text(text + "\n")
+    print(text)
+    print(json.dumps({"seconds": round(time.monotonic() - start, 1)}))
+
+
+if __name__ == "__main__":
+    main()

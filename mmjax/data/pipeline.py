@@ -1,0 +1,171 @@
+"""Training batches as a pure function of (seed, step), read ahead by threads or processes."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mmjax.data.examples import ExampleReader
+from mmjax.data.order import Order
+from mmjax.data.sources import open_source
+from mmjax.data.tokenizer import Tokenizer
+from mmjax.data.unreadable import Fault, Unreadable, UnreadableCount
+from mmjax.errors import UserError
+
+ATTEMPTS = 8
+CHUNK_ROWS = 256
+ENDLESS = 2**62
+
+
+class TrainPipeline:
+    """This process's rows of every batch.
+
+    Args:
+        data: `config.data`.
+        streams: names such as ("image", "text", "image_2").
+        seed: the run's seed.
+        batch_size: rows of the global batch, B.
+        process_index, process_count: this process takes its contiguous share of the rows, b = B / process_count.
+    """
+
+    def __init__(self, data, streams, seed: int, batch_size: int, process_index: int = 0, process_count: int = 1):
+        if batch_size % process_count:
+            raise UserError(
+                f"batch_size {batch_size} does not divide by {process_count} processes",
+                where="config.batch_size",
+                remedy=f"use a multiple of {process_count}",
+            )
+        self.source = open_source(data.source)
+        self.tokenizer = Tokenizer(data.tokenizer, data.context)
+        self.unreadable = UnreadableCount(data.max_unreadable)
+        self.batches_per_epoch = len(self.source) // batch_size
+        share = batch_size // process_count
+        self._data = data
+        order = Order(seed, len(self.source), batch_size)
+        reader = ExampleReader(self.source, data, streams, seed)
+        self._chunks = _Chunks(reader, order, self.tokenizer, process_index * share, share)
+
+    def fingerprint(self) -> str:
+        """What a resumed run must find unchanged in the data."""
+        return self.source.fingerprint()
+
+    def batch(self, step: int) -> dict[str, np.ndarray]:
+        """`image` (b,S,S,3) uint8, `text` (b,L) int32, `text_mask` (b,L) bool, further views alike, `id` (b,) int32.
+
+        Raises:
+            UserError: more samples are unreadable than `max_unreadable` allows.
+        """
+        count = self._chunks.count
+        return self._join([self._chunks(chunk) for chunk in range(step * count, (step + 1) * count)])
+
+    def iterate(self, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
+        """Endless batches, each equal to `batch(step)` for step = start_step, start_step + 1, ..."""
+        count = self._chunks.count
+        chunks = read_ahead(self._chunks, range(start_step * count, ENDLESS), self._data, self._data.prefetch * count)
+        try:
+            while True:
+                yield self._join([next(chunks) for _ in range(count)])
+        finally:
+            chunks.close()
+
+    def examples(self, step: int, rows: range) -> Iterator[tuple[str, dict]]:
+        """(key, {stream: picture or caption}) of rows of a batch, not yet tokenised; unreadable ones left out."""
+        reader = self._chunks.reader
+        for record in self._chunks.order.records(step, np.array(rows)).tolist():
+            try:
+                yield reader.samples[record].key, reader(step, record)
+            except Unreadable as fault:
+                self.unreadable.add(1, [reader.samples.fault(record, fault)])
+
+    def _join(self, parts) -> dict[str, np.ndarray]:
+        arrays = [part for part, _ in parts]
+        self.unreadable.add(self._chunks.share, [Fault(*fault) for _, faults in parts for fault in faults])
+        if len(arrays) == 1:
+            return arrays[0]
+        return {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
+
+
+def read_ahead(function: Callable[[int], object], numbers: range, data, buffered: int):
+    """An iterator with `close()` over `function(number)`, in order, computed ahead by grain.
+
+    Args:
+        function: picklable where `data.workers` is not 0.
+        numbers: what it is called with.
+        data: its `threads` and `workers` are used.
+        buffered: how many results may wait, over all threads or workers.
+    """
+    import grain
+    from absl import flags
+
+    reading = grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=max(buffered, data.threads))
+    dataset = grain.MapDataset.range(numbers.start, numbers.stop).map(function).to_iter_dataset(reading)
+    if data.workers:
+        if not flags.FLAGS.is_parsed():  # in a notebook or a test; grain reads absl flags when it starts a process
+            flags.FLAGS.mark_as_parsed()
+        each = max(1, buffered // data.workers)
+        dataset = dataset.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers=data.workers, per_worker_buffer_size=each)
+        )
+    return iter(dataset)
+
+
+class _Chunks:
+    """`chunks(number) -> (arrays, faults)`: a batch is made in `count` pieces, so that many workers share it."""
+
+    def __init__(self, reader: ExampleReader, order: Order, tokenizer: Tokenizer, first: int, share: int):
+        self.reader, self.order, self.tokenizer = reader, order, tokenizer
+        self.first, self.share = first, share
+        self.count = -(-share // CHUNK_ROWS)
+
+    def __call__(self, number: int):
+        step, part = divmod(int(number), self.count)
+        return self.rows(step, self.first + np.array_split(np.arange(self.share), self.count)[part])
+
+    def rows(self, step: int, rows: np.ndarray):
+        """The arrays of `rows` (n,) of the global batch, and a tuple for each sample that could not be read."""
+        arrays, faults = self._empty(len(rows)), []
+        pending = np.arange(len(rows))
+        for attempt in range(ATTEMPTS):
+            records = self.order.records(step, rows[pending], attempt)
+            bad = self._fill(arrays, step, pending, records, faults)
+            pending = pending[bad]
+            if not len(pending):
+                return arrays, faults
+        raise UserError(
+            f"{ATTEMPTS} samples in a row are unreadable",
+            where="; ".join(str(Fault(*fault)) for fault in faults[-3:]),
+            remedy="mend the data; `mmjax data --config=...` lists what is wrong",
+        )
+
+    def _fill(self, arrays, step, places, records, faults) -> np.ndarray:
+        """Writes `records` into the rows at `places`; which of them failed, (n,) bool."""
+        bad = np.zeros(len(places), bool)
+        captions = {stream: [""] * len(places) for stream in self.reader.texts}
+        for n, (place, record) in enumerate(zip(places, records.tolist(), strict=True)):
+            try:
+                example = self.reader(step, record)
+            except Unreadable as fault:
+                bad[n] = True
+                faults.append(self._fault(record, fault))
+                continue
+            for stream in self.reader.images:
+                arrays[stream][place] = example[stream]
+            for stream in self.reader.texts:
+                captions[stream][n] = example[stream]
+        for stream, texts in captions.items():
+            ids, mask = self.tokenizer(texts)
+            arrays[stream][places], arrays[f"{stream}_mask"][places] = ids, mask
+            for n in np.flatnonzero(~mask.any(1) & ~bad):
+                bad[n] = True
+                faults.append(self._fault(int(records[n]), Unreadable("caption has no token", repr(texts[n]))))
+        arrays["id"][places] = records
+        return bad
+
+    def _fault(self, record, fault):
+        return tuple(self.reader.samples.fault(record, fault))
+
+    def _empty(self, n):
+        size, context = self.reader.size, self.tokenizer.context
+        arrays = {stream: np.empty((n, size, size, 3), np.uint8) for stream in self.reader.images}
+        for stream in self.reader.texts:
+            arrays |= {stream: np.empty((n, context), np.int32), f"{stream}_mask": np.empty((n, context), bool)}
+        return arrays | {"id": np.empty(n, np.int32)}

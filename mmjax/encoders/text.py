@@ -1,0 +1,140 @@
+"""The text transformer of CLIP (Radford et al. 2021) and SigLIP (Zhai et al. 2023), and what lies between.
+
+Parameters, W = width:
+
+    token_embedding                   (vocab_size, W)
+    position_embedding                (context, W), position "learned"
+    blocks/... or blocks_0/...        see blocks.py
+    norm/{scale,bias}                 (W,)
+    pool/...                          with pool "map", see pooling.py
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from mmjax.encoders.attention import attention_bias
+from mmjax.encoders.blocks import apply_blocks
+from mmjax.encoders.features import Features
+from mmjax.encoders.layers import dropout, keys_for
+from mmjax.encoders.options import check_choice, check_multiple
+from mmjax.encoders.pooling import MapPool, first_position, mean_pool
+from mmjax.encoders.positions import add_positions, sincos_1d
+from mmjax.encoders.spec import Spec
+from mmjax.errors import UserError
+
+POOLS = ("eot", "last", "mean", "map")
+POSITIONS = ("learned", "sincos1d", "none")
+
+
+class TextTransformer(nn.Module):
+    """Text transformer: token ids (B, L) to `Features`.
+
+    Attributes:
+        vocab_size: number of token ids.
+        context: greatest length of a text in tokens.
+        width: width of the residual stream.
+        depth: number of transformer blocks; 0 makes a bag of embedded pieces.
+        heads: number of attention heads.
+        mlp_ratio: hidden units of the MLP as a multiple of width.
+        mlp_dim: hidden units of the MLP; 0 takes mlp_ratio.
+        causal: whether a token sees only itself and earlier ones (CLIP), or all (SigLIP).
+        pool: eot: at the first eot_id (CLIP); last: at the last position, padding or not (SigLIP); mean; map.
+        eot_id: id of the end-of-text token, which pool eot looks for.
+        pad_id: id of padding, which makes the mask where the batch brings none.
+        mask_padding: whether attention skips padding; CLIP and SigLIP do not.
+        position: learned, sincos1d or none.
+        act: gelu (exact), gelu_tanh, quick_gelu (OpenAI's weights) or swiglu (gated; mlp_dim units each way).
+        norm: layer or rms.
+        norm_eps: added to the mean square in norms (CLIP 1e-5, SigLIP 1e-6).
+        qk_norm: whether each head's queries and keys are normed.
+        layer_scale: initial value of learned scales of residual branches; 0 for none.
+        dropout: rate of zeros in the embeddings and in the outputs of residual branches.
+        drop_path: rate of skipping a residual branch in the last block, from 0 in the first linearly.
+        scan: whether blocks are one scanned block, which compiles faster and runs about as fast.
+        remat: what backward keeps. none: all; full: a block's input; dots: and products with parameters; all_dots.
+        dtype: dtype of activations, float32 or bfloat16.
+    """
+
+    vocab_size: int = 49408
+    context: int = 77
+    width: int = 512
+    depth: int = 12
+    heads: int = 8
+    mlp_ratio: float = 4.0
+    mlp_dim: int = 0
+    causal: bool = True
+    pool: str = "eot"
+    eot_id: int = 49407
+    pad_id: int = 0
+    mask_padding: bool = False
+    position: str = "learned"
+    act: str = "gelu"
+    norm: str = "layer"
+    norm_eps: float = 1e-6
+    qk_norm: bool = False
+    layer_scale: float = 0.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    scan: bool = False
+    remat: str = "none"
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        super().__post_init__()
+        Spec.of(self)
+        check_choice("TextTransformer.pool", self.pool, POOLS)
+        check_choice("TextTransformer.position", self.position, POSITIONS)
+        if self.position == "sincos1d":
+            check_multiple("TextTransformer.width", self.width, 2, "sincos1d's")
+        if self.pool == "eot" and not 0 <= self.eot_id < self.vocab_size:
+            raise UserError(
+                f"TextTransformer.eot_id {self.eot_id} is no id of a vocabulary of {self.vocab_size}",
+                remedy="give the tokenizer's end-of-text id, or another pool",
+            )
+
+    @nn.compact
+    def __call__(self, x, *, mask=None, keys=None) -> Features:
+        """Features of a batch of texts.
+
+        Args:
+            x: (B, L) integer token ids, L <= context. An id past the vocabulary gives NaN.
+            mask: (B, L) bool, True for real tokens; None: those that are not pad_id.
+            keys: (B,) per-example keys in training, or None.
+
+        Raises:
+            UserError: if x is no integer array of two axes, or longer than `context`.
+        """
+        spec = Spec.of(self)
+        self._check_ids(x)
+        mask = x != self.pad_id if mask is None else mask
+        bias = attention_bias(mask if self.mask_padding else None, causal_length=self.causal * x.shape[1])
+        tokens = dropout(self._embedded(x), self.dropout, keys_for(keys, "embedding"))
+        tokens = spec.make_norm("norm")(apply_blocks(spec, tokens, bias, keys))
+        return Features(self._pool(spec, tokens, x, mask).astype(jnp.float32), tokens, mask)
+
+    def _check_ids(self, x):
+        if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.integer) or x.shape[1] > self.context:
+            raise UserError(
+                f"TextTransformer cannot take {x.dtype} tokens of shape {x.shape}",
+                where=f"context {self.context}",
+                remedy="give integer ids (B, L) with L at most context, or a larger context",
+            )
+
+    def _embedded(self, ids):
+        table = self.param("token_embedding", nn.initializers.normal(0.02), (self.vocab_size, self.width))
+        tokens = jnp.take(table, ids, axis=0, mode="fill").astype(self.dtype)
+        if self.position == "learned":
+            table = self.param("position_embedding", nn.initializers.normal(0.01), (self.context, self.width))
+            return add_positions(tokens, table[: ids.shape[1]])
+        if self.position == "sincos1d":
+            return add_positions(tokens, sincos_1d(ids.shape[1], self.width))
+        return tokens
+
+    def _pool(self, spec, tokens, ids, mask):
+        if self.pool == "mean":
+            return mean_pool(tokens, mask)
+        if self.pool == "map":
+            return MapPool(spec, name="pool")(tokens, mask)
+        if self.pool == "last":
+            return tokens[:, -1]
+        return jnp.take_along_axis(tokens, first_position(ids, self.eot_id)[:, None, None], axis=1)[:, 0]

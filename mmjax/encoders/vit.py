@@ -1,0 +1,195 @@
+"""The Vision Transformer (Dosovitskiy et al. 2021, arXiv 2010.11929).
+
+Parameters, W = width, N = (image_size / patch_size)^2:
+
+    stem/...                          see stems.py
+    class_embedding                   (W,), with pool "cls"
+    position_embedding                (N, W), or (N + 1, W) with the class token's first; position "learned"
+    pre_norm/{scale,bias}             (W,), with pre_norm
+    blocks/... or blocks_0/...        see blocks.py
+    norm/{scale,bias}                 (W,)
+    pool/...                          with pool "map", see pooling.py
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mmjax.encoders.attention import attention_bias
+from mmjax.encoders.blocks import apply_blocks
+from mmjax.encoders.features import Features
+from mmjax.encoders.layers import dropout, keys_for
+from mmjax.encoders.options import check_choice, check_multiple, check_rates
+from mmjax.encoders.pooling import MapPool, mean_pool
+from mmjax.encoders.positions import add_positions, resize_positions, sincos_1d, sincos_2d
+from mmjax.encoders.spec import Spec
+from mmjax.encoders.stems import STEMS, Stem, check_stem
+from mmjax.errors import UserError
+
+POOLS = ("cls", "mean", "map")
+POSITIONS = ("learned", "sincos2d", "sincos1d", "none")
+
+
+class ViT(nn.Module):
+    """Vision Transformer: images (B, H, W, C) to `Features`.
+
+    Attributes:
+        image_size: side of the images that learned positions are for; other sizes resize the positions.
+        patch_size: side of a patch in pixels.
+        channels: channels of the image.
+        width: width of the residual stream.
+        depth: number of transformer blocks.
+        heads: number of attention heads.
+        mlp_ratio: hidden units of the MLP as a multiple of width.
+        mlp_dim: hidden units of the MLP; 0 takes mlp_ratio.
+        stem: patch: one linear map; conv: 3x3 convolutions of stride 2; merge: quarter patches merged twice.
+        patch_bias: whether the stem's linear maps have a bias (CLIP's has none).
+        pre_norm: whether the tokens are normed before the blocks (CLIP's are).
+        pool: cls: a class token; mean: mean of the patches; map: attention by a learned probe (SigLIP).
+        position: learned, sincos2d, sincos1d or none.
+        act: gelu (exact), gelu_tanh, quick_gelu (OpenAI's weights) or swiglu (gated; mlp_dim units each way).
+        norm: layer or rms.
+        norm_eps: added to the mean square in norms (CLIP 1e-5, SigLIP 1e-6).
+        qk_norm: whether each head's queries and keys are normed.
+        layer_scale: initial value of learned scales of residual branches; 0 for none.
+        dropout: rate of zeros in the embeddings and in the outputs of residual branches.
+        drop_path: rate of skipping a residual branch in the last block, from 0 in the first linearly.
+        patch_dropout: share of patches left out of each image in training (FLIP), never the class token.
+        scan: whether blocks are one scanned block, which compiles faster and runs about as fast.
+        remat: what backward keeps. none: all; full: a block's input; dots: and products with parameters; all_dots.
+        mean: means of the channels by which uint8 images, over 255, are normalised.
+        std: standard deviations likewise.
+        dtype: dtype of activations, float32 or bfloat16.
+    """
+
+    image_size: int = 224
+    patch_size: int = 32
+    channels: int = 3
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp_ratio: float = 4.0
+    mlp_dim: int = 0
+    stem: str = "patch"
+    patch_bias: bool = True
+    pre_norm: bool = False
+    pool: str = "cls"
+    position: str = "learned"
+    act: str = "gelu"
+    norm: str = "layer"
+    norm_eps: float = 1e-6
+    qk_norm: bool = False
+    layer_scale: float = 0.0
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    patch_dropout: float = 0.0
+    scan: bool = False
+    remat: str = "none"
+    mean: tuple = (0.5, 0.5, 0.5)
+    std: tuple = (0.5, 0.5, 0.5)
+    dtype: str = "float32"
+
+    def __post_init__(self):
+        super().__post_init__()
+        Spec.of(self)
+        check_choice("ViT.stem", self.stem, STEMS)
+        check_choice("ViT.pool", self.pool, POOLS)
+        check_choice("ViT.position", self.position, POSITIONS)
+        check_rates("ViT", patch_dropout=self.patch_dropout)
+        check_stem(self.stem, self.patch_size)
+        check_multiple("ViT.image_size", self.image_size, self.patch_size, "patch_size")
+        if self.position.startswith("sincos"):
+            check_multiple("ViT.width", self.width, 4 if self.position == "sincos2d" else 2, f"{self.position}'s")
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) != self.channels:
+                raise UserError(
+                    f"ViT.{name} has {len(numbers)} numbers for {self.channels} channels", remedy="give one a channel"
+                )
+
+    @nn.compact
+    def __call__(self, x, *, mask=None, keys=None) -> Features:
+        """Features of a batch of images.
+
+        Args:
+            x: (B, H, W, C), uint8, or float that is normalised already. H and W are multiples of patch_size.
+            mask: (B, N) bool over the N = H W / patch_size^2 patches, row by row, True for real ones; None: all are.
+            keys: (B,) per-example keys in training, or None.
+
+        Returns:
+            `tokens` and `mask` of the patches that patch_dropout left in.
+
+        Raises:
+            UserError: if the shape of x does not fit.
+        """
+        spec = Spec.of(self)
+        x = Stem(self.stem, self.patch_size, self.patch_bias, spec, name="stem")(self._normalised(x))
+        batch, rows, columns, _ = x.shape
+        tokens, class_token = self._placed(x.reshape(batch, rows * columns, self.width), rows, columns)
+        if keys is not None and self.patch_dropout:
+            kept = kept_patches(keys_for(keys, "patch_dropout"), rows * columns, self.patch_dropout)
+            tokens, mask = take(tokens, kept), None if mask is None else take(mask, kept)
+        bias = attention_bias(self._with_class(mask))
+        if class_token is not None:
+            tokens = jnp.concatenate([jnp.broadcast_to(class_token, (batch, 1, self.width)), tokens], axis=1)
+        if self.pre_norm:
+            tokens = spec.make_norm("pre_norm")(tokens)
+        tokens = apply_blocks(spec, dropout(tokens, self.dropout, keys_for(keys, "embedding")), bias, keys)
+        return self._pooled(spec, spec.make_norm("norm")(tokens), mask)
+
+    def _normalised(self, x):
+        if x.ndim != 4 or x.shape[-1] != self.channels or x.shape[1] % self.patch_size or x.shape[2] % self.patch_size:
+            raise UserError(
+                f"ViT cannot take images of shape {x.shape}",
+                where=f"channels {self.channels}, patch_size {self.patch_size}",
+                remedy="give (B, H, W, channels) with H and W multiples of patch_size",
+            )
+        if x.dtype == jnp.uint8:
+            mean, std = (jnp.float32(v).reshape(1, 1, 1, -1) for v in (self.mean, self.std))
+            x = (x.astype(jnp.float32) / 255 - mean) / std
+        return x.astype(self.dtype)
+
+    def _placed(self, tokens, rows, columns):
+        """Patch tokens (B, N, W) with positions added; the class token (1, 1, W) with its own, or None."""
+        class_token, first = None, int(self.pool == "cls")
+        initial = nn.initializers.normal(self.width**-0.5)
+        if first:
+            class_token = self.param("class_embedding", initial, (self.width,)).astype(self.dtype)[None, None]
+        if self.position == "learned":
+            side = self.image_size // self.patch_size
+            table = self.param("position_embedding", initial, (first + side * side, self.width))
+            tokens = add_positions(tokens, resize_positions(table[first:], side, rows, columns))
+            class_token = add_positions(class_token, table[:1]) if first else None
+        elif self.position == "sincos2d":
+            tokens = add_positions(tokens, sincos_2d(rows, columns, self.width))
+        elif self.position == "sincos1d":
+            tokens = add_positions(tokens, sincos_1d(rows * columns, self.width))
+        return tokens, class_token
+
+    def _with_class(self, mask):
+        if mask is None or self.pool != "cls":
+            return mask
+        return jnp.pad(mask, ((0, 0), (1, 0)), constant_values=True)
+
+    def _pooled(self, spec, tokens, mask):
+        if self.pool == "cls":
+            pooled, tokens = tokens[:, 0], tokens[:, 1:]
+        elif self.pool == "mean":
+            pooled = mean_pool(tokens, mask)
+        else:
+            pooled = MapPool(spec, name="pool")(tokens, mask)
+        return Features(pooled.astype(jnp.float32), tokens, mask)
+
+
+def kept_patches(keys, patches: int, rate: float):
+    """(B, K) ascending indices of a random subset for each example, K = patches * (1 - rate) rounded, at least 1.
+
+    Li et al. 2023 (FLIP, arXiv 2212.00794). K is the same for all examples, so shapes stay static.
+    """
+    count = max(1, round(patches * (1 - rate)))
+    order = jax.vmap(lambda key: jax.random.permutation(key, patches))(keys)
+    return jnp.sort(order[:, :count], axis=1)
+
+
+def take(x, indices):
+    """x (B, N, ...) at indices (B, K) -> (B, K, ...)."""
+    return jax.vmap(lambda row, i: row.at[i].get(indices_are_sorted=True, unique_indices=True))(x, indices)

@@ -1,0 +1,41 @@
+"""The training loss: named objectives, each with its weight."""
+
+import flax.linen as nn
+
+from mmjax.objectives.contrastive import SigmoidContrastive, SoftmaxContrastive
+
+OBJECTIVES = {"softmax": SoftmaxContrastive, "sigmoid": SigmoidContrastive}
+
+
+class WeightedObjectives(nn.Module):
+    """The weighted sum of named objectives.
+
+    Attributes:
+        parts: (name, kind, options) of each objective, as config.objectives gives them.
+    """
+
+    parts: tuple
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and the metrics of every part; the first part's carry no prefix, the others' their name."""
+        total, metrics = 0.0, {}
+        for i, (name, kind, options) in enumerate(self.parts):
+            part = OBJECTIVES[kind](**dict(options), name=name)
+            loss, values = part(features, batch, train=train)
+            total += part.weight * loss
+            metrics |= {k if i == 0 else f"{name}/{k}": v for k, v in values.items()}
+        return total, metrics | {"loss": total}
+
+    def after_update(self, params):
+        """Every part's own `after_update` applied to its parameters; a part without parameters has none."""
+        parts = {name: OBJECTIVES[kind](**dict(options), parent=None) for name, kind, options in self.parts}
+        return {name: parts[name].after_update(value) for name, value in params.items()}
+
+
+def build_objective(config) -> WeightedObjectives:
+    """The training loss of `config.objectives`."""
+    from mmjax.config import options_of
+
+    parts = [(n, e.kind, tuple(options_of(e).items())) for n, e in config.objectives.items()]
+    return WeightedObjectives(tuple(parts))

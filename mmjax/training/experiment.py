@@ -1,0 +1,110 @@
+"""Everything that a config stands for, built: mesh, model, objective, optimiser, state, step."""
+
+import dataclasses
+from typing import Any
+
+import jax
+
+from mmjax import config as config_lib
+from mmjax.durations import to_steps
+from mmjax.mesh import batch_sharding, check_batch, make_mesh
+from mmjax.model import build_model
+from mmjax.objectives import build_objective
+from mmjax.training.optimizer import build_optimizer
+from mmjax.training.schedule import build_schedule
+from mmjax.training.state import init_params, init_state, state_shardings
+from mmjax.training.step import make_train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """The built parts of a run.
+
+    Attributes:
+        config: the resolved config.
+        examples: examples of an epoch.
+        total_steps: steps of the run.
+        mesh, model, objective, tx, schedule: its parts.
+        batch: name -> ShapeDtypeStruct of the global batch, with its sharding.
+        state: TrainState of ShapeDtypeStructs with their shardings.
+    """
+
+    config: Any
+    examples: int
+    total_steps: int
+    mesh: jax.sharding.Mesh
+    model: Any
+    objective: Any
+    tx: Any
+    schedule: Any
+    batch: dict
+    state: Any
+
+    def init(self):
+        """A fresh training state, placed on the mesh."""
+        make = lambda: _fresh_state(self.config, self.model, self.objective, self.tx, self.batch)  # noqa: E731
+        return jax.jit(make, out_shardings=_shardings(self.state))()
+
+    def train_step(self):
+        """The training step `(state, batch) -> (state, metrics)`, traceable; states lie as `self.state` says."""
+        c = self.config
+        step = make_train_step(
+            self.model,
+            self.objective,
+            self.tx,
+            self.mesh,
+            seed=c.seed,
+            microbatches=c.microbatches,
+            ema_decay=c.ema_decay,
+            rules=c.optimizer.rules,
+        )
+
+        def placed_step(state, batch):
+            state, metrics = step(state, batch)
+            return jax.lax.with_sharding_constraint(state, _shardings(self.state)), metrics
+
+        return placed_step
+
+    def compile_step(self):
+        """The compiled training step; the state that it is given is used up."""
+        return jax.jit(self.train_step(), donate_argnums=0).lower(self.state, self.batch).compile()
+
+    def steps(self, duration, *, where: str) -> int:
+        """A duration such as "10%" in steps of this run, at least 1."""
+        size = {"batch_size": self.config.batch_size, "examples": self.examples}
+        return max(to_steps(duration, **size, total=self.total_steps, where=where), 1)
+
+
+def build_experiment(config, *, examples: int, batch_shapes: dict, devices=None) -> Experiment:
+    """Build the parts of `config`; nothing is computed yet.
+
+    Args:
+        config: a config; it is validated.
+        examples: examples of an epoch of its training source.
+        batch_shapes: name -> ShapeDtypeStruct-like of the global batch.
+        devices: the devices of the mesh; None: all.
+
+    Raises:
+        UserError: for whatever does not fit together.
+    """
+    config_lib.validate(config)
+    mesh = make_mesh(config.mesh, devices)
+    check_batch(config.batch_size, config.microbatches, mesh)
+    total = to_steps(config.duration, batch_size=config.batch_size, examples=examples, where="config.duration")
+    model, objective = build_model(config), build_objective(config)
+    schedule = build_schedule(config, total, examples)
+    batch = {k: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=batch_sharding(mesh)) for k, v in batch_shapes.items()}
+    params, _ = jax.eval_shape(lambda: init_params(model, objective, batch, config.seed))
+    tx = build_optimizer(config, params, schedule)
+    state = jax.eval_shape(lambda: _fresh_state(config, model, objective, tx, batch))
+    shardings = state_shardings(state, mesh, config.mesh.rules)
+    state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
+    return Experiment(config, examples, total, mesh, model, objective, tx, schedule, batch, state)
+
+
+def _fresh_state(config, model, objective, tx, batch):
+    return init_state(model, objective, tx, batch, seed=config.seed, ema=config.ema_decay > 0)
+
+
+def _shardings(tree):
+    return jax.tree.map(lambda x: x.sharding, tree)

@@ -1,0 +1,61 @@
+"""Floating-point operations of a traced function, counted with the trip counts of its loops."""
+
+import math
+
+import jax
+
+
+def count_flops(function, *args) -> int:
+    """FLOPs of matrix products and convolutions in `function(*args)`, two for each multiply-add.
+
+    XLA's own cost analysis counts the body of a scan once; this walks the jaxpr and multiplies by the trip count.
+    A `while` loop's body counts once and the costliest branch of a `cond` counts alone.
+
+    Args:
+        function: any traceable function.
+        *args: arrays or ShapeDtypeStructs.
+    """
+    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+
+
+def _count(jaxpr) -> int:
+    return sum(_count_equation(e) for e in jaxpr.eqns)
+
+
+def _count_equation(e) -> int:
+    if e.primitive.name == "dot_general":
+        (contract, _), _ = e.params["dimension_numbers"]
+        return 2 * math.prod(e.outvars[0].aval.shape) * math.prod(e.invars[0].aval.shape[i] for i in contract)
+    if e.primitive.name == "conv_general_dilated":
+        kernel = e.invars[1].aval.shape
+        out_channels = kernel[e.params["dimension_numbers"].rhs_spec[0]]
+        return 2 * math.prod(e.outvars[0].aval.shape) * math.prod(kernel) // out_channels
+    if e.primitive.name == "cond":
+        return max(_count(branch.jaxpr) for branch in e.params["branches"])
+    times = e.params["length"] if e.primitive.name == "scan" else 1
+    return times * sum(_count(getattr(j, "jaxpr", j)) for j in _inner_jaxprs(e.params))
+
+
+def _inner_jaxprs(params):
+    for value in params.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            if hasattr(item, "eqns") or hasattr(getattr(item, "jaxpr", None), "eqns"):
+                yield item
+
+
+# Dense bfloat16 peak of one device in FLOP/s, from the vendors' data sheets; other devices: unknown.
+PEAK_FLOPS = {
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5": 459e12,
+    "TPU v6 lite": 918e12,
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H200": 989e12,
+}
+
+
+def peak_flops(device) -> float | None:
+    """The device's dense bfloat16 peak in FLOP/s, or None where it is not known."""
+    kinds = [k for k in PEAK_FLOPS if device.device_kind.startswith(k)]
+    return PEAK_FLOPS[max(kinds, key=len)] if kinds else None

@@ -1,0 +1,133 @@
+"""The training loop: one batch after another, and what happens between them on schedule."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from mmjax.errors import UserError
+from mmjax.training.checkpoint import Checkpoints
+from mmjax.training.flops import count_flops, peak_flops
+from mmjax.training.history import History
+from mmjax.training.profiling import profiler
+from mmjax.training.progress import Progress
+from mmjax.training.stopping import anywhere, stop_signals
+
+
+def fit(
+    experiment,
+    state,
+    batches: Callable[[int], contextlib.AbstractContextManager],
+    *,
+    workdir: Path,
+    checkpoints: Checkpoints,
+    evaluate: Callable,
+    progress: Progress,
+):
+    """Train from `state` to the end of the run, or until a signal asks to stop.
+
+    Args:
+        experiment: the built `Experiment`.
+        state: the TrainState to go on from; it is used up.
+        batches: first step -> context manager that yields an iterator of placed batches.
+        workdir: where metrics and profiles go.
+        checkpoints: where states go.
+        evaluate: `(state, step) -> metrics` of the evaluations due at that step, empty if none is.
+        progress: what shows how it goes.
+
+    Returns:
+        (state, stopped): the last state, and the name of the signal that ended the run early, or "".
+
+    Raises:
+        UserError: at a non-finite loss; the last good checkpoint is kept.
+    """
+    config, start = experiment.config, int(state.step)
+    log_every = experiment.steps(config.log.every, where="config.log.every")
+    save_every = experiment.steps(config.checkpoint.every, where="config.checkpoint.every")
+    train_step = experiment.compile_step()
+    meter = Meter(experiment, log_every)
+    history = History(workdir, start, config)
+    last = None  # (step, metrics, ids) of the step before: looked at while the next one runs
+    with stop_signals() as asked, batches(start) as stream, profiler(config.profile, workdir) as profile:
+        for step in range(start, experiment.total_steps):
+            with meter.waiting():
+                batch = next(stream)
+            profile(step)
+            state, metrics = train_step(state, batch)
+            check_finite(last)
+            last = (step + 1, metrics, batch["id"])
+            done = step + 1
+            if done % log_every == 0:
+                row = meter.row(done, metrics)
+                history.write(done, row)
+                progress.show(done, row)
+            progress.advance()
+            stop = asked() if jax.process_count() == 1 else done % log_every == 0 and anywhere(bool(asked())) and "signal"
+            results = evaluate(state, done)
+            if results:
+                history.write(done, results)
+            if stop or done % save_every == 0 or done == experiment.total_steps or config.checkpoint.best in results:
+                check_finite(last)
+                checkpoints.save(state, results)
+            if stop:
+                break
+        else:
+            stop = ""
+    checkpoints.wait()
+    history.close()
+    return state, stop
+
+
+def check_finite(last) -> None:
+    """Raise `UserError` if the loss of `last` = (step, metrics, ids) is not finite."""
+    if last is None:
+        return
+    step, metrics, ids = last
+    loss = float(metrics["loss"])
+    if not jnp.isfinite(loss):
+        wrong = {k: float(v) for k, v in metrics.items() if not jnp.isfinite(v)}
+        first = [int(i) for i in ids.addressable_shards[0].data[:8]]
+        raise UserError(
+            f"the loss is {loss} at step {step}",
+            where=f"not finite: {wrong}; the batch begins with the examples {first}",
+            remedy="the last checkpoint is whole: start again with a lower config.optimizer.learning_rate, "
+            "a longer warm-up or clipping, or mend these examples",
+        )
+
+
+class Meter:
+    """Rates between two logged steps: examples/s, share of time waiting for data, FLOP/s."""
+
+    def __init__(self, experiment, every: int):
+        self._experiment, self._every = experiment, every
+        self._flops = count_flops(experiment.train_step(), experiment.state, experiment.batch)
+        self._peak = peak_flops(jax.devices()[0])
+        self._since, self._waited = time.perf_counter(), 0.0
+
+    @contextlib.contextmanager
+    def waiting(self):
+        """Time spent inside counts as waiting for data."""
+        begin = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - begin
+
+    def row(self, step: int, metrics) -> dict[str, float]:
+        """The row of metrics.jsonl for this step, by the field's names; waits until the step is done."""
+        values = {f"train/{k}": float(v) for k, v in jax.device_get(metrics).items()}
+        now = time.perf_counter()
+        batch_time = (now - self._since) / self._every
+        flops = self._flops / batch_time
+        rates = {
+            "train/lr": float(self._experiment.schedule(step - 1)),
+            "train/samples_per_second": self._experiment.config.batch_size / batch_time,
+            "train/batch_time": batch_time,
+            "train/data_time": self._waited / self._every,
+            "train/flops_per_second": flops,
+        }
+        if self._peak:
+            rates["train/mfu"] = flops / (self._peak * self._experiment.mesh.size)
+        self._since, self._waited = now, 0.0
+        return values | rates

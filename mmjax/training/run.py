@@ -1,0 +1,1 @@
+def train(c,w): print("ok")

@@ -1,0 +1,87 @@
+"""One training step: encode, one global objective, update."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from mmjax.mesh import BATCH_AXES
+from mmjax.rng import example_keys, step_key
+from mmjax.training.optimizer import frozen_parameters
+from mmjax.training.state import TrainState
+
+
+def make_train_step(model, objective, tx, mesh, *, seed: int = 0, microbatches: int = 1, ema_decay: float = 0.0, rules=()):
+    """The pure function `step(state, batch) -> (state, metrics)`; jit it with donated state.
+
+    Gradients are those of the objective on the whole global batch, whatever `microbatches`: every micro-batch is
+    encoded under `jax.checkpoint`, the objective sees all embeddings at once, and the backward pass encodes each
+    micro-batch again (GradCache, Gao et al. 2021, arXiv 2101.06983). Masks of dropout come from (seed, step, id), so
+    the second pass sees the same ones.
+
+    Args:
+        model, objective: linen modules of `mmjax.model` and `mmjax.objectives`.
+        tx: the optimiser.
+        mesh: the mesh over which batches lie.
+        seed: root of the step's random keys.
+        microbatches: parts of the batch that are encoded one after another.
+        ema_decay: decay of the moving average; 0 where the state holds none.
+        rules: `config.optimizer.rules`; the gradient of frozen parameters is not computed.
+    """
+
+    def loss_fn(params, objective_state, batch, keys):
+        frozen = frozen_parameters(params, rules)
+        params = jax.tree.map(lambda f, p: jax.lax.stop_gradient(p) if f else p, frozen, params)
+        features = encode_in_parts(model, params["model"], batch, keys, microbatches, mesh)
+        variables = {"params": params["objective"], "state": objective_state}
+        (loss, metrics), changed = objective.apply(variables, features, batch, train=True, mutable=["state"])
+        return loss, (metrics, changed.get("state", {}))
+
+    def step(state: TrainState, batch):
+        keys = example_keys(step_key(seed, "train", state.step), batch["id"])
+        grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+        (loss, (metrics, objective_state)), grads = grad_fn(state.params, state.objective_state, batch, keys)
+        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        params = {**params, "objective": objective.after_update(params["objective"])}
+        metrics |= {"grad_norm": optax.tree.norm(grads), "param_norm": optax.tree.norm(params["model"])}
+        new_state = TrainState(
+            step=state.step + 1,
+            params=params,
+            objective_state=objective_state,
+            opt_state=opt_state,
+            ema=state.ema and moving_average(state.ema, params, ema_decay, state.step),
+        )
+        return new_state, metrics
+
+    return step
+
+
+def encode_in_parts(model, params, batch, keys, parts: int, mesh):
+    """Features of the whole batch, encoded in `parts` micro-batches of which one at a time holds activations.
+
+    Micro-batch m takes every `parts`-th row, so that a batch split over devices stays where it is.
+    """
+    if parts == 1:
+        return model.apply({"params": params}, batch, keys=keys)
+
+    def split(x):
+        x = jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0)
+        return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, PartitionSpec(None, BATCH_AXES)))
+
+    def join(x):
+        return jnp.moveaxis(x, 0, 1).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+    @jax.checkpoint
+    def encode(part):
+        return model.apply({"params": params}, part[0], keys=part[1])
+
+    _, features = jax.lax.scan(lambda carry, part: (carry, encode(part)), None, jax.tree.map(split, (batch, keys)))
+    return jax.tree.map(join, features)
+
+
+def moving_average(average, params, decay: float, step):
+    """EMA of parameters with a short memory at first, so that the start is forgotten: min(decay, (1+t)/(10+t))."""
+    t = step.astype(jnp.float32)
+    d = jnp.minimum(decay, (1 + t) / (10 + t))
+    return jax.tree.map(lambda a, p: a + (1 - d) * (p - a), average, params)
