@@ -74,63 +74,71 @@ def text_features():
 
 
 class Ridge:
-    """Kernel ridge regression: fits `weights` (N, F) with (K + ridge I) weights = targets."""
+    """Kernel ridge regression in its dual form: a prediction is a mix of training texts, k (K + ridge I)^-1 T."""
 
     def __init__(self, train: Split):
         self.train = train
-        self.features = text_features().fit([f"{a} {b}" for a, b in zip(train.labels, train.tags, strict=True)])
+        self.features = text_features().fit(captions(train))
         self.distances = euclidean_distances(train.pixels, squared=True)
 
-    def targets(self, tag_share: float) -> np.ndarray:
-        """(N, F) unit rows: the label's vector mixed with that of label and tags."""
-        both = [f"{label} {tags}" for label, tags in zip(self.train.labels, self.train.tags, strict=True)]
-        mixed = (1 - tag_share) * self.encode_texts(self.train.labels) + tag_share * self.encode_texts(both)
-        return normalize(mixed)[self.train.concept]
+    def factor(self, gamma: float, ridge: float) -> "Ridge":
+        """Sets the kernel exp(-gamma d^2) and factors the training images' matrix."""
+        self.gamma = gamma
+        kernel = np.exp(-gamma * self.distances)
+        kernel[np.diag_indices_from(kernel)] += ridge
+        self.cholesky = cho_factor(kernel, lower=True, overwrite_a=True)
+        return self
+
+    def mixture(self, pixels: np.ndarray) -> np.ndarray:
+        """(n, N) the weight of each training image's text in the prediction for each of `pixels`."""
+        kernel = np.exp(-self.gamma * euclidean_distances(pixels, self.train.pixels, squared=True))
+        return cho_solve(self.cholesky, kernel.T).T
+
+    def targets(self, tag_share: float):
+        """(N, F) sparse unit rows: the label's vector mixed with that of label and tags."""
+        labels, both = (self.features.transform(texts) for texts in (self.train.labels, captions(self.train)))
+        return normalize((1 - tag_share) * normalize(labels) + tag_share * normalize(both))[self.train.concept]
+
+    def encode_images(self, pixels: np.ndarray, tag_share: float) -> np.ndarray:
+        return normalize(self.mixture(pixels) @ self.targets(tag_share))
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         return normalize(self.features.transform(texts)).toarray()
 
-    def fit(self, gamma: float, ridge: float, tag_share: float) -> "Ridge":
-        self.gamma = gamma
-        kernel = np.exp(-gamma * self.distances)
-        kernel[np.diag_indices_from(kernel)] += ridge
-        self.weights = cho_solve(cho_factor(kernel, lower=True), self.targets(tag_share))
-        return self
 
-    def encode_images(self, pixels: np.ndarray) -> np.ndarray:
-        kernel = np.exp(-self.gamma * euclidean_distances(pixels, self.train.pixels, squared=True))
-        return normalize(kernel @ self.weights)
+def captions(split: Split) -> list[str]:
+    return [f"{label} {tags}" for label, tags in zip(split.labels, split.tags, strict=True)]
 
 
-def score(model: Ridge, split: Split) -> dict[str, float]:
+def score(model: Ridge, split: Split, tag_share: float) -> dict[str, float]:
     """R@1, 5, 10 in both directions, among the split's labels and images."""
-    images = model.encode_images(split.pixels).astype(np.float32)
+    images = model.encode_images(split.pixels, tag_share).astype(np.float32)
     texts = model.encode_texts(split.labels).astype(np.float32)
     metrics = retrieval(images, texts, split.concept, np.arange(len(split.labels)))
     return {name: round(value, 4) for name, value in metrics.items() if "R@" in name}
 
 
-def mean_recall(model: Ridge, splits: list[Split]) -> float:
+def mean_recall(model: Ridge, splits: list[Split], tag_share: float) -> float:
     """What hyper-parameters are chosen by: the mean of all R@K of all validation splits."""
-    return float(np.mean([list(score(model, split).values()) for split in splits]))
+    return float(np.mean([list(score(model, split, tag_share).values()) for split in splits]))
 
 
 def run(styles: tuple[str, ...]) -> dict:
     """Chooses on the validation splits and evaluates the choice on the test splits."""
     model = Ridge(load("train", styles))
     validation = [load(f"validation-{test}", STYLES) for test in TESTS]
-    options = [
-        (mean_recall(model.fit(*option), validation), option)
-        for option in itertools.product(GAMMAS, RIDGES, TAG_SHARES)
-    ]
-    best, chosen = max(options)
-    model.fit(*chosen)
+    found = []
+    for gamma, ridge in itertools.product(GAMMAS, RIDGES):
+        model.factor(gamma, ridge)
+        found += [(mean_recall(model, validation, share), gamma, ridge, share) for share in TAG_SHARES]
+    best, gamma, ridge, tag_share = max(found)
+    model.factor(gamma, ridge)
     return {
         "images": len(model.train.pixels),
-        "chosen": dict(zip(("gamma", "ridge", "tag_share"), chosen, strict=True)),
+        "chosen": {"gamma": gamma, "ridge": ridge, "tag_share": tag_share},
         "validation_mean_recall": round(best, 4),
-        "validation": {test: score(model, split) for test, split in zip(TESTS, validation, strict=True)},
-        "test": {test: score(model, load(test, STYLES)) for test in TESTS},
+        "validation": {test: score(model, split, tag_share) for test, split in zip(TESTS, validation, strict=True)},
+        "test": {test: score(model, load(test, STYLES), tag_share) for test in TESTS},
     }
 
 

@@ -59,21 +59,21 @@ def overview() -> str:
 def _train(values) -> dict | None:
     _tune_allocator(values)
     _start_jax(values)
-    from mmjax.training.run import train
+    from mmjax.training.train import train
 
     return train(values.config, values.workdir)
 
 
 def _eval(values) -> dict | None:
     _start_jax(values)
-    from mmjax.training.run import evaluate_workdir
+    from mmjax.experiments.results import evaluate_workdir
 
     return evaluate_workdir(values.workdir, step=values.step)
 
 
 def _embed(values) -> dict | None:
     _start_jax(values)
-    from mmjax.embed import embed_source
+    from mmjax.experiments.embed import embed_source
 
     return embed_source(
         values.workdir,
@@ -86,14 +86,16 @@ def _embed(values) -> dict | None:
 
 
 def _data(values) -> dict | None:
+    from mmjax.config import validate
     from mmjax.data.preview import preview
 
+    validate(values.config)
     return preview(values.config, values.out)
 
 
 def _report(values) -> dict | None:
     _start_jax(values)
-    from mmjax.training.run import report_workdir
+    from mmjax.experiments.results import report_workdir
 
     return report_workdir(values.workdir, step=values.step)
 

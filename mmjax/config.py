@@ -161,8 +161,8 @@ def objective(kind: str, **options) -> ConfigDict:
 
 
 def evaluation(kind: str, **options) -> ConfigDict:
-    """An entry of `evaluations`: fields of a class in `mmjax.evaluators.EVALUATIONS`."""
-    from mmjax.evaluators import EVALUATIONS
+    """An entry of `evaluations`: fields of a class in `mmjax.evaluation.kinds.EVALUATIONS`."""
+    from mmjax.evaluation.kinds import EVALUATIONS
 
     return _entry("evaluation", kind, EVALUATIONS, options)
 
@@ -237,6 +237,13 @@ def validate(config: ConfigDict) -> None:
     for path in ("batch_size", "microbatches", "embed_dim", "data.context", "data.image_size"):
         if lookup(config, path) < 1:
             raise UserError(f"{path} must be at least 1", where=f"config.{path} = {lookup(config, path)}")
+    captions = config.data.captions
+    if not captions or not all(isinstance(c, tuple) and len(c) == 2 and c[1] > 0 for c in captions):
+        raise UserError(
+            f"captions are a tuple of (template, weight) pairs, not {captions!r}",
+            where="config.data.captions",
+            remedy='write (("{txt}", 1.0),)',
+        )
     for stream, name in config.streams.items():
         if name not in config.towers:
             raise UserError(
@@ -343,7 +350,7 @@ def _cell(key: Key) -> str:
 def _registries() -> dict[str, Mapping]:
     from mmjax.data.augment import AUGMENTS
     from mmjax.encoders import ENCODERS
-    from mmjax.evaluators import EVALUATIONS
+    from mmjax.evaluation.kinds import EVALUATIONS
     from mmjax.objectives import OBJECTIVES
 
     return {"Tower": ENCODERS, "Objective": OBJECTIVES, "Evaluation": EVALUATIONS, "Augmentation": AUGMENTS}

@@ -63,9 +63,14 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(BATCH_AXES))
 
 
+def batch_devices(mesh: Mesh) -> int:
+    """Number of devices over which a batch is split."""
+    return math.prod(mesh.shape[a] for a in BATCH_AXES)
+
+
 def check_batch(batch_size: int, microbatches: int, mesh: Mesh) -> None:
     """Raise `UserError` unless every device gets equally many rows of every micro-batch."""
-    devices = math.prod(mesh.shape[a] for a in BATCH_AXES)
+    devices = batch_devices(mesh)
     if batch_size % (devices * microbatches):
         whole = devices * microbatches
         below = batch_size // whole * whole

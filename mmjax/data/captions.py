@@ -60,7 +60,8 @@ def all_captions(fields: dict, template: str, language: str = "") -> list[str]:
     Raises:
         Unreadable: a field is missing, or a caption is empty.
     """
-    counts = [len(_value(fields, name, language)) for _, name, how, _ in Formatter().parse(template) if how == ONE]
+    values = [_value(fields, name, language) for _, name, how, _ in Formatter().parse(template) if how == ONE]
+    counts = [len(value) for value in values if isinstance(value, list)]
 
     def take(number):
         return lambda items, one: str(items[number]) if one else ", ".join(map(str, items))
@@ -86,11 +87,13 @@ def _value(fields, name, language):
     if isinstance(value, dict):
         value = value.get(language)
         name = f"{name} in language {language!r}"
-    if value is None or value == [] or value == "":
+    if value is None or value == []:
         raise Unreadable(f"no caption field {name}")
     if isinstance(value, bytes):
         try:
-            return value.decode()
+            value = value.decode()
         except UnicodeDecodeError as error:
             raise Unreadable("caption is not UTF-8", str(error)) from error
+    if isinstance(value, str) and not (value := value.strip()):
+        raise Unreadable("caption is empty", name)
     return value

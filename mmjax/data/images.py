@@ -3,12 +3,20 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from mmjax.data.unreadable import Unreadable
 
-# Pillow knows some fifty formats, some of which start other programs; these decode in process.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# Pillow knows some fifty formats, some of which start other programs; these decode in process. Importing them here
+# matters too: Pillow's own importing at first use is not safe with threads.
+DECODERS = (JpegImageFile, PngImageFile, WebPImageFile, GifImageFile, BmpImageFile, TiffImageFile)
+FORMATS = tuple(decoder.format for decoder in DECODERS)
 MOST_PIXELS = 2**26
 WHITE = (255, 255, 255)
 ORIENTATION = 0x0112
@@ -30,6 +38,8 @@ def decode(data: bytes) -> Image.Image:
         return _rgb(image)
     except Unreadable:
         raise
+    except UnidentifiedImageError as error:
+        raise Unreadable("image does not decode", f"none of {', '.join(FORMATS)}") from error
     # Broken files make Pillow raise whatever its parsers meet: OSError, SyntaxError, struct.error, EOFError, ...
     except Exception as error:
         raise Unreadable("image does not decode", f"{type(error).__name__}: {error}") from error

@@ -39,7 +39,7 @@ class Sample:
 
 
 class Samples:
-    """`samples[record] -> Sample`, of a source.
+    """`samples[record] -> Sample`, of a source; one that could never fit into CACHE_BYTES is not kept at all.
 
     Args:
         source: a random-access source of raw members.
@@ -51,7 +51,7 @@ class Samples:
         self.source, self._prepare = source, prepare
         self._endings = tuple("." + key for key in (image_keys or PICTURES))
         self._kept: dict[int, Sample] = {}
-        self._free = CACHE_BYTES
+        self._free = CACHE_BYTES if source.nbytes <= CACHE_BYTES else 0
 
     def __getitem__(self, record: int) -> Sample:
         sample = self._kept.get(record)
@@ -82,5 +82,6 @@ class Samples:
         self._free -= size
         return True
 
-    def __getstate__(self):
-        return vars(self) | {"_kept": {}, "_free": CACHE_BYTES}
+    def __reduce__(self):
+        """A worker process begins with nothing kept."""
+        return Samples, (self.source, self._prepare, [ending[1:] for ending in self._endings])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 BLOCK = 512
 REGULAR = (b"0", b"\0", b"7")
+LONGEST_EXTENSION = 2**20
+LARGEST_MEMBER = 2**50
 
 
 class TarDamage(Exception):
@@ -40,6 +42,8 @@ def walk(read: Callable[[int, int], bytes], end: float = float("inf")) -> Iterat
         data = offset + BLOCK
         offset = data + -(-size // BLOCK) * BLOCK
         if kind in (b"x", b"L"):
+            if size > LONGEST_EXTENSION:
+                raise TarDamage("an extension header of improbable length", data - BLOCK)
             extended |= _extension(kind, read(data, size))
             continue
         if kind == b"g":
@@ -56,12 +60,16 @@ def _size(block: bytes, extended: dict[str, str], offset: int) -> int:
         raise TarDamage("no tar header here", offset)
     try:
         if "size" in extended:
-            return int(extended["size"])
-        if block[124] & 0x80:  # GNU's binary sizes, for members of 8 GiB and more
-            return int.from_bytes(block[125:136], "big")
-        return int(block[124:136].strip(b" \0") or b"0", 8)
+            size = int(extended["size"])
+        elif block[124] & 0x80:  # GNU's binary sizes, for members of 8 GiB and more
+            size = int.from_bytes(block[125:136], "big")
+        else:
+            size = int(block[124:136].strip(b" \0") or b"0", 8)
     except ValueError:
-        raise TarDamage("a tar header with an unreadable size", offset) from None
+        size = -1
+    if not 0 <= size <= LARGEST_MEMBER:
+        raise TarDamage("a tar header with an impossible size", offset)
+    return size
 
 
 def _checksum_holds(block: bytes) -> bool:
@@ -83,9 +91,11 @@ def _extension(kind: bytes, data: bytes) -> dict[str, str]:
         return {"path": data.split(b"\0", 1)[0].decode("utf-8", "replace")}
     found = {}
     while data:
-        length = int(data.split(b" ", 1)[0]) if data[:1].isdigit() else 0
-        keyword, _, value = data[:length].partition(b" ")[2].partition(b"=")
+        length, _, record = data.partition(b" ")
+        if not length.isdigit() or int(length) <= len(length):
+            break
+        keyword, _, value = record[: int(length) - len(length) - 1].partition(b"=")
         if keyword in (b"path", b"size"):
             found[keyword.decode()] = value.rstrip(b"\n").decode("utf-8", "replace")
-        data = data[length:] if length else b""
+        data = data[int(length) :]
     return found

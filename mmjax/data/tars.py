@@ -41,6 +41,11 @@ class TarSource:
     def __len__(self) -> int:
         return len(self._starts)
 
+    @property
+    def nbytes(self) -> int:
+        """What all samples take in the tars."""
+        return int(self._sizes.sum(dtype=np.int64))
+
     def members(self, i: int) -> tuple[str, ...]:
         """The extensions of sample `i`, for example ("jpg", "txt"), without reading the tar."""
         return self._names[self._layouts[i]]
@@ -57,7 +62,8 @@ class TarSource:
         """
         path, start, size = self.url(i), int(self._starts[i]), int(self._sizes[i])
         try:
-            data = os.pread(self._open(path).number, size, start)
+            file = self._open(path)  # held until it is read: another thread may evict it meanwhile
+            data = os.pread(file.number, size, start)
             files = [(*split_name(name), at, count) for name, _, at, count, _ in walk(_reader(data), size)]
         except OSError as error:
             raise Unreadable("the shard cannot be read", str(error)) from error
@@ -88,9 +94,10 @@ class TarSource:
 def _joint_layouts(indexes):
     """The distinct member sets of all shards, and for each sample which it has, (N,) uint16."""
     distinct, numbers = np.unique(np.concatenate([index.names for index in indexes]), return_inverse=True)
+    numbers = numbers.astype("u2")
     firsts = np.cumsum([0] + [len(index.names) for index in indexes])
     layouts = [numbers[first:][index.layouts] for first, index in zip(firsts, indexes, strict=False)]
-    return [tuple(name.split("/")) for name in distinct], np.concatenate(layouts).astype("u2")
+    return [tuple(name.split("/")) for name in distinct], np.concatenate(layouts)
 
 
 def _reader(data: bytes):

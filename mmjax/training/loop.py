@@ -1,12 +1,12 @@
 """The training loop: one batch after another, and what happens between them on schedule."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
@@ -14,7 +14,7 @@ from mmjax.training.flops import count_flops, peak_flops
 from mmjax.training.history import History
 from mmjax.training.profiling import profiler
 from mmjax.training.progress import Progress
-from mmjax.training.stopping import anywhere, stop_signals
+from mmjax.training.stopping import agreed, stop_signals
 
 
 def fit(
@@ -48,34 +48,31 @@ def fit(
     log_every = experiment.steps(config.log.every, where="config.log.every")
     save_every = experiment.steps(config.checkpoint.every, where="config.checkpoint.every")
     train_step = experiment.compile_step()
-    meter = Meter(experiment, log_every)
-    history = History(workdir, start, config)
-    last = None  # (step, metrics, ids) of the step before: looked at while the next one runs
+    meter, history = Meter(experiment, log_every), History(workdir, start, config)
+    last, stop = None, ""  # last: the step before, whose loss is looked at while the next one runs
     with stop_signals() as asked, batches(start) as stream, profiler(config.profile, workdir) as profile:
-        for step in range(start, experiment.total_steps):
+        for done in range(start + 1, experiment.total_steps + 1):
             with meter.waiting():
                 batch = next(stream)
-            profile(step)
+            profile(done)
             state, metrics = train_step(state, batch)
             check_finite(last)
-            last = (step + 1, metrics, batch["id"])
-            done = step + 1
+            last = (done, metrics, batch["id"])
+            progress.advance()
             if done % log_every == 0:
                 row = meter.row(done, metrics)
                 history.write(done, row)
                 progress.show(done, row)
-            progress.advance()
-            stop = asked() if jax.process_count() == 1 else done % log_every == 0 and anywhere(bool(asked())) and "signal"
-            results = evaluate(state, done)
-            if results:
-                history.write(done, results)
-            if stop or done % save_every == 0 or done == experiment.total_steps or config.checkpoint.best in results:
-                check_finite(last)
-                checkpoints.save(state, results)
+            with meter.paused():
+                results = evaluate(state, done)
+                if results:
+                    history.write(done, results)
+                stop = agreed(asked(), done, log_every)
+                if stop or done % save_every == 0 or done == experiment.total_steps or config.checkpoint.best in results:
+                    check_finite(last)
+                    checkpoints.save(state, results)
             if stop:
                 break
-        else:
-            stop = ""
     checkpoints.wait()
     history.close()
     return state, stop
@@ -83,19 +80,17 @@ def fit(
 
 def check_finite(last) -> None:
     """Raise `UserError` if the loss of `last` = (step, metrics, ids) is not finite."""
-    if last is None:
+    if last is None or math.isfinite(last[1]["loss"]):
         return
     step, metrics, ids = last
-    loss = float(metrics["loss"])
-    if not jnp.isfinite(loss):
-        wrong = {k: float(v) for k, v in metrics.items() if not jnp.isfinite(v)}
-        first = [int(i) for i in ids.addressable_shards[0].data[:8]]
-        raise UserError(
-            f"the loss is {loss} at step {step}",
-            where=f"not finite: {wrong}; the batch begins with the examples {first}",
-            remedy="the last checkpoint is whole: start again with a lower config.optimizer.learning_rate, "
-            "a longer warm-up or clipping, or mend these examples",
-        )
+    wrong = {k: float(v) for k, v in metrics.items() if not math.isfinite(v)}
+    first = [int(i) for i in ids.addressable_shards[0].data[:8]]
+    raise UserError(
+        f"the loss is {float(metrics['loss'])} at step {step}",
+        where=f"not finite: {wrong}; the batch begins with the examples {first}",
+        remedy="the last checkpoint is whole: start again in a new workdir with a lower config.optimizer.learning_rate, "
+        "a longer warm-up or clipping, or mend these examples",
+    )
 
 
 class Meter:
@@ -113,6 +108,13 @@ class Meter:
         begin = time.perf_counter()
         yield
         self._waited += time.perf_counter() - begin
+
+    @contextlib.contextmanager
+    def paused(self):
+        """Time spent inside, on evaluations and checkpoints, does not count."""
+        begin = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - begin
 
     def row(self, step: int, metrics) -> dict[str, float]:
         """The row of metrics.jsonl for this step, by the field's names; waits until the step is done."""

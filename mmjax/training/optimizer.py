@@ -37,9 +37,9 @@ def build_optimizer(config, params, schedule) -> optax.GradientTransformation:
     ]
     frozen = frozen_parameters(params, o.rules)
     if not any(jax.tree.leaves(frozen)):
-        return optax.chain(*steps)
+        return _promoting(optax.chain(*steps))
     labels = jax.tree.map(lambda f: "frozen" if f else "trained", frozen)
-    return optax.partition({"trained": optax.chain(*steps), "frozen": optax.set_to_zero()}, labels)
+    return _promoting(optax.partition({"trained": optax.chain(*steps), "frozen": optax.set_to_zero()}, labels))
 
 
 def parameter_factors(params, rules) -> dict[str, tuple[float, float]]:
@@ -123,6 +123,16 @@ def _for_each_parameter(change: Callable) -> optax.GradientTransformation:
         return jax.tree_util.tree_map_with_path(lambda p, u, x: change(path_name(p), u, x), updates, params), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _promoting(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+    """optax raises floats to integer counts, which JAX's strict promotion would refuse."""
+
+    def update(updates, state, params=None):
+        with jax.numpy_dtype_promotion("standard"):
+            return tx.update(updates, state, params)
+
+    return optax.GradientTransformation(tx.init, update)
 
 
 def _names(params) -> list[str]:

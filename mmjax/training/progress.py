@@ -2,6 +2,7 @@
 
 import sys
 
+import jax
 from tqdm import tqdm
 
 
@@ -10,16 +11,11 @@ class Progress:
 
     Args:
         start, total: first and last step.
-        file: where it is written.
     """
 
-    def __init__(self, start: int, total: int, file=None):
-        self._file = file or sys.stderr
-        self._watched = self._file.isatty()
-        self._total = total
-        self._bar = tqdm(
-            total=total, initial=start, unit="step", file=self._file, disable=not self._watched, dynamic_ncols=True
-        )
+    def __init__(self, start: int, total: int):
+        self._watched, self._total = sys.stderr.isatty() and jax.process_index() == 0, total
+        self._bar = tqdm(total=total, initial=start, unit="step", disable=not self._watched, dynamic_ncols=True)
 
     def advance(self) -> None:
         """One step is done."""
@@ -35,13 +31,17 @@ class Progress:
             self._bar.set_postfix_str(text)
         else:
             left = (self._total - step) * metrics["train/batch_time"]
-            self.say(f"step {step}/{self._total}: {text}, {left:.0f} s left")
+            say(f"step {step}/{self._total}: {text}, {left:.0f} s left")
 
-    def say(self, line: str) -> None:
-        """A line that stays, above the bar if there is one."""
-        with tqdm.external_write_mode(self._file):
-            print(line, file=self._file, flush=True)
+    def __enter__(self):
+        return self
 
-    def close(self) -> None:
-        """Leave the bar as it is."""
+    def __exit__(self, *error) -> None:
         self._bar.close()
+
+
+def say(line: str) -> None:
+    """A line that stays, above the bar if there is one; of several processes the first speaks."""
+    if jax.process_index() == 0:
+        with tqdm.external_write_mode(sys.stderr):
+            print(line, file=sys.stderr, flush=True)

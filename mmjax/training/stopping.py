@@ -27,10 +27,16 @@ def stop_signals():
             signal.signal(number, handler)
 
 
-def anywhere(flag: bool) -> bool:
-    """Whether `flag` is true in any process; every process must call it at the same step."""
+def agreed(signal_name: str, step: int, every: int) -> str:
+    """The signal on which all processes agree to stop now, or "".
+
+    One process decides alone; several ask one another every `every` steps, so that all stop after the same one.
+    """
     if jax.process_count() == 1:
-        return flag
+        return signal_name
+    if step % every:
+        return ""
     from jax.experimental import multihost_utils
 
-    return bool(np.any(multihost_utils.process_allgather(np.asarray(flag))))
+    asked = multihost_utils.process_allgather(np.asarray(bool(signal_name)))
+    return (signal_name or "a signal to another process") if np.any(asked) else ""

@@ -9,13 +9,14 @@ import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-WORDS = "a red green blue big small cat dog tree".split()
+WORDS = ["a", "red", "green", "blue", "big", "small", "cat", "dog", "tree"]
 
 
 def picture(number: int, kind: str = "png", size=(20, 16)) -> bytes:
     """A plain picture whose colour tells its number."""
     out = io.BytesIO()
-    Image.new("RGB", size, (number % 256, number // 256, 7)).save(out, kind, **({"lossless": True} if kind == "webp" else {}))
+    options = {"lossless": True} if kind == "webp" else {}
+    Image.new("RGB", size, (number % 256, number // 256, 7)).save(out, kind, **options)
     return out.getvalue()
 
 

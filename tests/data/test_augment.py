@@ -109,7 +109,11 @@ def test_color_by_hand():
 
 
 def test_entries_are_built_in_the_order_of_the_kinds():
-    entries = {"a": {"kind": "flip", "probability": 1.0}, "b": {"kind": "affine"}, "c": {"kind": "crop", "scale": (0.5, 1)}}
+    entries = {
+        "a": {"kind": "flip", "probability": 1.0},
+        "b": {"kind": "affine"},
+        "c": {"kind": "crop", "scale": (0.5, 1)},
+    }
     built = build_augments(entries)
     assert built == [Crop(scale=(0.5, 1)), Affine(), Flip(1.0)]
     assert list(AUGMENTS) == ["crop", "affine", "flip", "color"]

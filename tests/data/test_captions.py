@@ -9,7 +9,11 @@ import pytest
 from mmjax.data.captions import MOST_CHARACTERS, all_captions, draw_caption, text_fields
 from mmjax.data.unreadable import Unreadable
 
-EMOJI = {"label": {"en": "cat", "de": "Katze"}, "tags": {"en": ["pet", "animal", "meow"], "de": ["Tier"]}, "group": "fauna"}
+EMOJI = {
+    "label": {"en": "cat", "de": "Katze"},
+    "tags": {"en": ["pet", "animal", "meow"], "de": ["Tier"]},
+    "group": "fauna",
+}
 TEMPLATES = (("{label}", 0.5), ("{label}, {tags}", 0.4), ("{tags}", 0.1))
 
 
@@ -67,7 +71,8 @@ def test_evaluation_takes_lists_whole_or_one_by_one():
     [
         ({}, "{txt}", "no caption field txt"),
         ({"txt": b"  \n"}, "{txt}", "caption is empty"),
-        ({"txt": b""}, "{txt}", "no caption field txt"),
+        ({"txt": b""}, "photo of {txt}", "caption is empty"),
+        ({"tags": [""]}, "{tags}", "caption is empty"),
         ({"txt": None}, "{txt}", "no caption field txt"),
         ({"txt": b"\xff\xfe"}, "{txt}", "not UTF-8"),
         ({"tags": []}, "{tags}", "no caption field tags"),

@@ -21,7 +21,7 @@ def test_permute_of_a_billion_is_pointwise():
     together = permute(positions, 10**9, keys(0))
     np.testing.assert_array_equal(together, [permute(positions[i : i + 1], 10**9, keys(0))[0] for i in range(5)])
     assert len(set(together.tolist())) == 5
-    assert ((0 <= together) & (together < 10**9)).all()
+    assert ((together >= 0) & (together < 10**9)).all()
 
 
 def test_permutations_look_uniform():

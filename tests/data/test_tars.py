@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_shards_with_other_members_keep_theirs(tmp_path):
 
 def test_errors_name_the_shard_and_the_byte(tmp_path):
     whole = write_tar(tmp_path / "whole.tar", pairs(5))
-    data = open(whole, "rb").read()
+    data = Path(whole).read_bytes()
     cases = {
         "empty.tar": (b"", "empty"),
         "text.tar": (b"not a tar at all " * 100, "not a tar"),
@@ -180,7 +181,7 @@ def test_fingerprint_follows_content_not_place(tmp_path):
 def test_a_shard_that_changes_or_goes_is_unreadable_not_wrong(tmp_path):
     path = write_tar(tmp_path / "a.tar", pairs(6))
     changed, gone = TarSource(path), pickle.loads(pickle.dumps(TarSource(path)))
-    data = open(path, "rb").read()
+    data = Path(path).read_bytes()
     with open(path, "r+b") as file:
         file.truncate(len(data) // 2)
     assert changed[0]["__key__"] == "000000000"
@@ -191,11 +192,39 @@ def test_a_shard_that_changes_or_goes_is_unreadable_not_wrong(tmp_path):
         gone[0]
 
 
+@pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_bytes_at_random_never_do_more_than_fail(tmp_path, format):
+    """Headers hit by random bytes: every sample is read whole, or refused with its reason; nothing hangs."""
+    path = tmp_path / "a.tar"
+    members = [(f"{'d' * 120}/{n}.{kind}", bytes([n]) * 30) for n in range(3) for kind in ("jpg", "txt")]
+    whole = Path(write_tar(path, members, format)).read_bytes()
+    rng = np.random.default_rng(0)
+    outcomes = {"read": 0, "refused": 0}
+    for _ in range(400):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(whole.rstrip(b"\0")), 4):
+            data[place] = rng.choice(list(b"0179 -x=LSg\0\x80\xff"))
+        path.write_bytes(data)
+        try:
+            source = TarSource(str(path))
+            for i in range(len(source)):
+                assert sum(len(source[i][name]) for name in source.members(i)) <= len(data)
+            outcomes["read"] += 1
+        except (UserError, Unreadable) as error:
+            assert str(error)
+            outcomes["refused"] += 1
+    assert min(outcomes.values()) > 10, outcomes
+
+
 def test_open_shards_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("mmjax.data.tars.OPEN_SHARDS", 2)
     for n in range(6):
         write_tar(tmp_path / f"{n}.tar", [("k.png", picture(n))])
     source = TarSource(str(tmp_path / "*.tar"))
+
+    monkeypatch.setattr("mmjax.data.tars.OPEN_SHARDS", 0)
+    unkept = TarSource(str(tmp_path / "*.tar"))  # a descriptor lives while it is read, even if the cache keeps none
+    assert [unkept[n]["png"] for n in range(6)] == [picture(n) for n in range(6)]
 
     def open_tars():
         links = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))

@@ -76,9 +76,8 @@ def test_topk_is_the_start_of_the_dense_ranking(k, block):
 
 
 def test_negative_zero_ties_with_zero():
-    x = np.array([[1.0]], np.float32)
-    indices, _ = topk(x, np.array([[-0.0], [0.0], [-0.0]], np.float32), 3)
-    assert indices.tolist() == [[0, 1, 2]]
+    indices, _ = topk(np.ones((1, 1)), np.array([[-0.0], [0.0]]), 1)
+    assert indices.tolist() == [[0]]
 
 
 @pytest.mark.parametrize("block", [37, 1024])

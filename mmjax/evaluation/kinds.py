@@ -1,0 +1,212 @@
+"""Evaluations that a config can name: which embeddings go into which metric."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from mmjax.errors import UserError
+from mmjax.evaluation.embeddings import Embeddings
+from mmjax.evaluation.gap import gap
+from mmjax.evaluation.knn import knn
+from mmjax.evaluation.linear_probe import linear_probe
+from mmjax.evaluation.retrieval import chance_recall, retrieval
+from mmjax.evaluation.zeroshot import SIMPLE_TEMPLATES, class_embeddings, prompts, zero_shot
+
+
+class Result(NamedTuple):
+    """Metrics by name, and for some of them what a random answer reaches."""
+
+    metrics: dict[str, float]
+    chance: dict[str, float] = {}  # noqa: RUF012  never changed
+
+
+@dataclasses.dataclass(frozen=True)
+class Retrieval:
+    """Retrieval between pictures and captions of a source, both ways.
+
+    Attributes:
+        source: what is evaluated, as data.source.
+        captions: template of the captions.
+        language: language of text fields that have several.
+        image_keys: endings of the pictures' members; none: any.
+        streams: the picture stream and the text stream that encode them.
+        every: time between evaluations; one more at the end.
+    """
+
+    source: str
+    captions: str = "{txt}"
+    language: str = "en"
+    image_keys: tuple = ()
+    streams: tuple = ("image", "text")
+    every: str = "25%"
+
+    def __call__(self, embeddings: Embeddings) -> Result:
+        """The metrics of `mmjax.evaluation.retrieval`."""
+        x, y = self.sides(embeddings)
+        names = tuple(stream.split("_")[0] for stream in self.streams)
+        metrics = retrieval(x.vectors, y.vectors, x.records, y.records, names=names, mesh=embeddings.mesh)
+        return Result(metrics, chance_recall(x.records, y.records, names=names))
+
+    def sides(self, embeddings: Embeddings):
+        """The embedded pictures and captions."""
+        image, text = self.streams
+        x = embeddings.pictures(self.source, image_keys=self.image_keys, stream=image)
+        return x, embeddings.captions(self.source, self.captions, language=self.language, stream=text)
+
+
+@dataclasses.dataclass(frozen=True)
+class ZeroShot:
+    """Zero-shot classification of a source's pictures by the values of one of its fields.
+
+    Attributes:
+        source: what is evaluated, as data.source.
+        label: JSON field that holds the class name.
+        templates: texts with `{c}` for the class name; none: the seven simple ones of OpenAI.
+        language: language of the label field if it has several.
+        image_keys: endings of the pictures' members; none: any.
+        streams: the picture stream and the text stream that encode them.
+        every: time between evaluations; one more at the end.
+    """
+
+    source: str
+    label: str = "cls"
+    templates: tuple = ()
+    language: str = "en"
+    image_keys: tuple = ()
+    streams: tuple = ("image", "text")
+    every: str = "25%"
+
+    def __call__(self, embeddings: Embeddings) -> Result:
+        """`acc1`, `acc5`, `mean_per_class_recall`; chance is guessing at random."""
+        image, text = self.streams
+        pictures = embeddings.pictures(self.source, image_keys=self.image_keys, stream=image)
+        labels = embeddings.labels(self.source, self.label, pictures.records, self.language)
+        names, numbers = np.unique(labels, return_inverse=True)
+        texts = prompts(list(names), self.templates or SIMPLE_TEMPLATES)
+        vectors = embeddings.texts([t for row in texts for t in row], stream=text)
+        classes = class_embeddings(vectors.reshape(len(texts), len(texts[0]), -1))
+        metrics = zero_shot(pictures.vectors, numbers, classes, mesh=embeddings.mesh)
+        guess = {"acc1": 1 / len(names), "acc5": 5 / len(names), "mean_per_class_recall": 1 / len(names)}
+        return Result(metrics, {k: guess[k] for k in metrics if k in guess})
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """Weighted k-nearest-neighbour classification on frozen picture embeddings.
+
+    Attributes:
+        train: source of the neighbours, as data.source.
+        source: what is evaluated.
+        label: JSON field that holds the class.
+        k: neighbours that vote.
+        temperature: of the votes' weights exp(cosine / temperature).
+        image_keys: endings of the pictures' members; none: any.
+        streams: the picture stream.
+        every: time between evaluations; one more at the end.
+    """
+
+    train: str
+    source: str
+    label: str = "cls"
+    k: int = 200
+    temperature: float = 0.1
+    image_keys: tuple = ()
+    streams: tuple = ("image",)
+    every: str = "100%"
+
+    def __call__(self, embeddings: Embeddings) -> Result:
+        """The metrics of `mmjax.evaluation.knn`."""
+        train, test, train_labels, test_labels = _labelled(self, embeddings)
+        k = min(self.k, len(train))
+        metrics = knn(train, train_labels, test, test_labels, k=k, temperature=self.temperature, mesh=embeddings.mesh)
+        return Result(metrics)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearProbe:
+    """Logistic regression on frozen picture embeddings, its regulariser chosen on a validation part of `train`.
+
+    Attributes:
+        train: source that the probe is trained on, as data.source.
+        source: what is evaluated.
+        label: JSON field that holds the class.
+        image_keys: endings of the pictures' members; none: any.
+        streams: the picture stream.
+        every: time between evaluations; one more at the end.
+    """
+
+    train: str
+    source: str
+    label: str = "cls"
+    image_keys: tuple = ()
+    streams: tuple = ("image",)
+    every: str = "100%"
+
+    def __call__(self, embeddings: Embeddings) -> Result:
+        """The metrics of `mmjax.evaluation.linear_probe`."""
+        return Result(linear_probe(*_labelled(self, embeddings), mesh=embeddings.mesh))
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """The gap between the two modalities' embeddings, their alignment and uniformity.
+
+    Attributes:
+        source: what is evaluated, as data.source.
+        captions: template of the captions; the first of a record is its picture's partner.
+        language: language of text fields that have several.
+        image_keys: endings of the pictures' members; none: any.
+        streams: the picture stream and the text stream that encode them.
+        every: time between evaluations; one more at the end.
+    """
+
+    source: str
+    captions: str = "{txt}"
+    language: str = "en"
+    image_keys: tuple = ()
+    streams: tuple = ("image", "text")
+    every: str = "100%"
+
+    def __call__(self, embeddings: Embeddings) -> Result:
+        """The metrics of `mmjax.evaluation.gap`."""
+        image, text = self.streams
+        x = embeddings.pictures(self.source, image_keys=self.image_keys, stream=image)
+        y = embeddings.captions(self.source, self.captions, language=self.language, stream=text)
+        records, first = np.unique(y.records, return_index=True)
+        paired = np.isin(x.records, records)
+        partner = first[np.searchsorted(records, x.records[paired])]
+        return Result(gap(x.vectors[paired], y.vectors[partner], mesh=embeddings.mesh))
+
+
+EVALUATIONS = {
+    "retrieval": Retrieval,
+    "zero_shot": ZeroShot,
+    "knn": Neighbours,
+    "linear_probe": LinearProbe,
+    "gap": Gap,
+}
+
+
+def build_evaluations(config) -> dict:
+    """Name -> evaluation of `config.evaluations`."""
+    from mmjax.config import options_of
+
+    return {name: EVALUATIONS[e.kind](**options_of(e)) for name, e in config.evaluations.items()}
+
+
+def _labelled(evaluation, embeddings: Embeddings):
+    """Vectors and class numbers of the training and the test source, the classes numbered over both."""
+    sides = [
+        embeddings.pictures(spec, image_keys=evaluation.image_keys, stream=evaluation.streams[0])
+        for spec in (evaluation.train, evaluation.source)
+    ]
+    labels = [
+        embeddings.labels(spec, evaluation.label, side.records)
+        for spec, side in zip((evaluation.train, evaluation.source), sides, strict=True)
+    ]
+    if not set(labels[1]) & set(labels[0]):
+        raise UserError(f"no class of {evaluation.source} occurs in {evaluation.train}", where=f"label {evaluation.label!r}")
+    names = np.unique(labels[0] + labels[1])
+    train, test = (np.searchsorted(names, part) for part in labels)
+    return sides[0].vectors, train, sides[1].vectors, test

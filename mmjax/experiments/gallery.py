@@ -1,0 +1,72 @@
+"""Pictures for the report: what a text finds, and how a sample of pictures and texts resembles one another."""
+
+import numpy as np
+
+from mmjax.data.rows import PictureRow
+from mmjax.data.examples import decode_resized
+from mmjax.data.sources import open_source
+from mmjax.evaluation.ranking import topk
+from mmjax.experiments.report import Hit, Query, Similarity
+
+
+def nearest_pictures(evaluation, embeddings, data, *, queries: int = 12, k: int = 5) -> list[Query]:
+    """The `k` pictures nearest to each of some captions of a retrieval evaluation.
+
+    Args:
+        evaluation: a retrieval evaluation, for its source.
+        embeddings: the weights' `Embeddings`.
+        data: `config.data`, for how pictures are sized.
+        queries: how many captions, spread evenly over the source.
+        k: how many pictures each.
+    """
+    pictures, captions = evaluation.sides(embeddings)
+    chosen = _spread(len(captions.rows), queries)
+    k = min(k, len(pictures.rows))
+    nearest, _ = topk(captions.vectors[chosen], pictures.vectors, k, names=("text", "image"), mesh=embeddings.mesh)
+    first_caption = {int(r): row.text for r, row in zip(captions.records[::-1], captions.rows[::-1], strict=True)}
+    show = _Pictures(evaluation.source, data)
+    return [
+        Query(
+            captions.rows[i].text,
+            [
+                Hit(
+                    show(pictures.rows[j]),
+                    first_caption.get(int(pictures.records[j]), ""),
+                    bool(pictures.records[j] == captions.records[i]),
+                )
+                for j in nearest_row
+            ],
+        )
+        for i, nearest_row in zip(chosen, nearest, strict=True)
+    ]
+
+
+def similarity_sample(evaluation, embeddings, data, *, size: int = 12) -> Similarity:
+    """Cosines of some pictures, spread evenly over the source, with a caption of each."""
+    pictures, captions = evaluation.sides(embeddings)
+    caption_of = {int(r): i for i, r in reversed(list(enumerate(captions.records)))}
+    with_caption = [i for i, r in enumerate(pictures.records) if int(r) in caption_of]
+    rows = [with_caption[i] for i in _spread(len(with_caption), size)]
+    columns = [caption_of[int(pictures.records[i])] for i in rows]
+    show = _Pictures(evaluation.source, data)
+    return Similarity(
+        pictures.vectors[rows] @ captions.vectors[columns].T,
+        [show(pictures.rows[i]) for i in rows],
+        [captions.rows[i].text for i in columns],
+    )
+
+
+class _Pictures:
+    """Rows as the (H, W, 3) uint8 pictures that the model saw."""
+
+    def __init__(self, spec: str, data):
+        self._source, self._data = open_source(spec), data
+
+    def __call__(self, row: PictureRow) -> np.ndarray:
+        raw = self._source[row.record][row.member]
+        return np.asarray(decode_resized(raw, resize=self._data.resize, size=self._data.image_size))
+
+
+def _spread(n: int, count: int) -> list[int]:
+    """At most `count` indices below n, evenly apart."""
+    return sorted({int(i) for i in np.linspace(0, n - 1, min(count, n))})

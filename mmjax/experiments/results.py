@@ -1,0 +1,81 @@
+"""The results of a run: the closing table and report.html; the verbs eval and report."""
+
+import json
+from pathlib import Path
+
+import jax
+
+from mmjax.evaluation.baselines import baselines
+from mmjax.evaluation.suite import Suite, weights
+from mmjax.evaluation.table import closing_tables, format_table
+from mmjax.experiments.gallery import nearest_pictures, similarity_sample
+from mmjax.experiments.report import write_report
+from mmjax.training.history import read_history
+from mmjax.training.load import load
+
+
+def evaluate_workdir(workdir: str, *, step: int | None = None) -> dict:
+    """Run every evaluation of a workdir's config on one of its checkpoints and print the table.
+
+    Args:
+        workdir: folder of the run.
+        step: step of the checkpoint; None: the newest.
+
+    Returns:
+        {"step", "metrics"}.
+    """
+    experiment, state = load(workdir, step=step)
+    suite = Suite(experiment)
+    metrics = suite.all(state)
+    print("\n\n".join(format_table(t.rows, t.columns) for t in tables_of(suite, metrics)))
+    return {"step": int(state.step), "metrics": metrics}
+
+
+def report_workdir(workdir: str, *, step: int | None = None) -> dict:
+    """Write report.html of a workdir again, from one of its checkpoints."""
+    experiment, state = load(workdir, step=step)
+    suite = Suite(experiment)
+    path = write_results(Path(workdir), experiment, suite, state, suite.all(state))
+    return {"step": int(state.step), "report": str(path)}
+
+
+def write_results(workdir: Path, experiment, suite: Suite, state, metrics: dict[str, float]) -> Path:
+    """Print the closing table and write report.html.
+
+    Args:
+        workdir: folder of the run.
+        experiment: the built `Experiment`.
+        suite: its evaluations, which have run.
+        state: the state that is reported.
+        metrics: results of the evaluations.
+    """
+    path = workdir / "report.html"
+    embeddings = suite.embeddings(weights(state)["val"])
+    retrieval = next((e for e in suite.evaluations.values() if hasattr(e, "sides")), None)
+    queries, similarity = (), None
+    if retrieval:
+        queries = nearest_pictures(retrieval, embeddings, experiment.config.data)
+        similarity = similarity_sample(retrieval, embeddings, experiment.config.data)
+    if jax.process_index():
+        return path
+    tables = tables_of(suite, metrics)
+    write_report(
+        path,
+        title=workdir.absolute().name,
+        config=json.loads((workdir / "config.json").read_text()),
+        environment=json.loads((workdir / "environment.json").read_text()),
+        history=read_history(workdir),
+        tables=tables,
+        queries=queries,
+        similarity=similarity,
+        notes=[f"{int(state.step)} steps of {experiment.config.batch_size} examples; recalls and accuracies in percent."],
+    )
+    print("\n\n".join(format_table(t.rows, t.columns) for t in tables))
+    print(f"\nreport: {path}")
+    return path
+
+
+def tables_of(suite: Suite, metrics: dict[str, float]) -> list:
+    """The closing tables: the model, chance, and what is known of simple baselines on the same data."""
+    sources = {"model": {k: v for k, v in metrics.items() if k.startswith("val/")}, "chance": suite.chance}
+    return closing_tables(sources | baselines(suite.evaluations))

@@ -1,0 +1,46 @@
+"""A run from its workdir: the experiment it was, the state it reached."""
+
+from pathlib import Path
+
+import jax
+
+from mmjax.data.shapes import batch_shapes
+from mmjax.data.sources import open_source
+from mmjax.errors import UserError
+from mmjax.training.checkpoint import Checkpoints
+from mmjax.training.experiment import Experiment, build_experiment
+from mmjax.training.progress import say
+from mmjax.training.workdir import read_config
+
+
+def load(workdir: str | Path, *, step: int | None = None) -> tuple[Experiment, object]:
+    """The experiment of a workdir and the state of one of its checkpoints, on all devices here.
+
+    Args:
+        workdir: folder of the run.
+        step: step of the checkpoint; None: the newest that is whole.
+
+    Raises:
+        UserError: if there is no run, or no such checkpoint.
+    """
+    config = read_config(workdir)
+    config.mesh.data, config.mesh.fsdp, config.mesh.tensor = -1, 1, 1  # whatever the devices were in training
+    experiment = experiment_of(config, examples=len(open_source(config.data.source)))
+    state = open_checkpoints(Path(workdir), config).restore(experiment.state, step, log=say)
+    if state is None:
+        raise UserError("no checkpoint in this workdir", where=str(workdir), remedy="train first")
+    return experiment, state
+
+
+def experiment_of(config, *, examples: int) -> Experiment:
+    """The built experiment of a config, its batches being what the data pipeline makes."""
+    shapes = batch_shapes(config.data, tuple(config.streams), config.batch_size)
+    return build_experiment(
+        config, examples=examples, batch_shapes={k: jax.ShapeDtypeStruct(*v) for k, v in shapes.items()}
+    )
+
+
+def open_checkpoints(workdir: Path, config) -> Checkpoints:
+    """The checkpoints of a workdir, kept as `config.checkpoint` says."""
+    c = config.checkpoint
+    return Checkpoints(workdir / "checkpoints", keep=c.keep, best=c.best, best_mode=c.best_mode)

@@ -1,1 +1,0 @@
-def train(c,w): print("ok")
