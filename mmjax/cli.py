@@ -80,8 +80,9 @@ def _embed(values) -> dict | None:
         source=values.source,
         stream=values.stream,
         out=values.out,
+        captions=values.captions,
+        language=values.language,
         step=values.step,
-        batch_size=values.batch_size,
     )
 
 
@@ -117,7 +118,8 @@ def _embed_flags(values) -> None:
     flags.DEFINE_string("source", None, "'emoji:SPLIT' or tars", flag_values=values, required=True)
     flags.DEFINE_string("stream", "image", "stream of the model that is embedded", flag_values=values)
     flags.DEFINE_string("out", None, "file to write: .npy or .parquet", flag_values=values, required=True)
-    flags.DEFINE_integer("batch_size", 256, "rows encoded at once", flag_values=values)
+    flags.DEFINE_string("captions", "{txt}", "template of the captions of a text stream", flag_values=values)
+    flags.DEFINE_string("language", "en", "language of text fields that have several", flag_values=values)
 
 
 def _data_flags(values) -> None:

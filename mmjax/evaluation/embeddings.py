@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from mmjax.data.captions import text_fields
-from mmjax.data.rows import CaptionRow, caption_batches, caption_rows, picture_batches, picture_rows
+from mmjax.data.rows import CaptionRow, PictureRow, caption_batches, caption_rows, picture_batches, picture_rows
 from mmjax.data.sources import open_source
 from mmjax.data.tokenizer import Tokenizer
 from mmjax.data.unreadable import UnreadableCount
@@ -41,24 +41,32 @@ class Embeddings:
     def pictures(self, spec: str, *, image_keys=(), stream: str = "image") -> Embedded:
         """Every picture of a source; those that cannot be read are left out."""
         source = open_source(spec)
-        rows, unreadable = picture_rows(source, image_keys), self._unreadable()
+        rows = picture_rows(source, image_keys)
         if not rows:
             raise UserError(
                 f"no picture in {spec}", where=f"image_keys {image_keys}", remedy="name endings that its members have"
             )
-        batches = picture_batches(source, rows, self._data, self._batch_size, self._process, unreadable=unreadable)
+        return self.picture_rows(source, rows, stream=stream)
+
+    def picture_rows(self, source, rows: list[PictureRow], *, stream: str = "image") -> Embedded:
+        """These pictures of an open source."""
+        batches = picture_batches(
+            source, rows, self._data, self._batch_size, self._process, unreadable=self._unreadable()
+        )
         return self._embed(stream, batches, rows)
 
     def captions(self, spec: str, template: str, *, language: str = "en", stream: str = "text") -> Embedded:
         """Every caption that `template` gives in a source, in one language."""
         rows = caption_rows(open_source(spec), template, language, unreadable=self._unreadable())
+        return self.caption_rows(rows, stream=stream)
+
+    def caption_rows(self, rows: list[CaptionRow], *, stream: str = "text") -> Embedded:
+        """These captions; those without a token are left out."""
         return self._embed(stream, caption_batches(self._tokenizer, rows, self._batch_size, self._process), rows)
 
     def texts(self, texts: list[str], *, stream: str = "text") -> np.ndarray:
         """(N, D) for any texts."""
-        rows = [CaptionRow(i, text) for i, text in enumerate(texts)]
-        batches = caption_batches(self._tokenizer, rows, self._batch_size, self._process)
-        embedded = self._embed(stream, batches, rows)
+        embedded = self.caption_rows([CaptionRow(i, text) for i, text in enumerate(texts)], stream=stream)
         if len(embedded.rows) < len(texts):
             missing = set(texts) - {row.text for row in embedded.rows}
             raise UserError(f"the tokenizer makes nothing of {sorted(missing)[0]!r}", where="config.data.tokenizer")

@@ -1,5 +1,7 @@
 """Tiny encoders and their inputs."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import numpy as np
 from mmjax.encoders import TextTransformer, ViT
 from mmjax.rng import example_keys, step_key
 
-TINY = {"width": 16, "depth": 3, "heads": 2}
+TINY = {"width": 16, "depth": 2, "heads": 2}
 
 
 def tiny_vit(**options):
@@ -37,13 +39,29 @@ def keys(batch=4, step=0):
     return example_keys(step_key(0, "dropout", step), jnp.arange(batch))
 
 
-def params_of(encoder, x, noise=0.1):
-    """Parameters away from their symmetric start, so that zeros and ones cannot hide a mistake."""
-    params = encoder.init(jax.random.key(0), x)["params"]
-    leaves, tree = jax.tree.flatten(params)
+def params_of(module, *inputs):
+    """Random parameters, norms' scales around 1, so that no zeros and ones hide a mistake; nothing is compiled."""
+    shapes = jax.eval_shape(module.init, jax.random.key(0), *inputs)["params"]
     rng = np.random.default_rng(3)
-    return jax.tree.unflatten(tree, [p + noise * rng.normal(size=p.shape).astype(np.float32) for p in leaves])
+
+    def draw(path, leaf):
+        spread = 0.25 if path[-1].key == "kernel" else 0.1
+        return (spread * rng.normal(size=leaf.shape) + (path[-1].key == "scale")).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
-def pooled(encoder, params, x, **kwargs):
-    return np.asarray(jax.jit(lambda p, x: encoder.apply({"params": p}, x, **kwargs).pooled)(params, x))
+@functools.partial(jax.jit, static_argnums=0)
+def features(module, params, x, mask=None, keys=None):
+    """`module.apply`, compiled once for each module and shape."""
+    return module.apply({"params": params}, x, mask=mask, keys=keys)
+
+
+def pooled(module, params, x, **kwargs):
+    return np.asarray(features(module, params, x, **kwargs).pooled)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def value_and_grad(module, params, x, keys=None):
+    """A scalar of the pooled features and its gradient by the parameters."""
+    return jax.value_and_grad(lambda p: jnp.sum(jnp.sin(module.apply({"params": p}, x, keys=keys).pooled)))(params)

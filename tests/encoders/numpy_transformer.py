@@ -79,6 +79,5 @@ def map_pool(x, p, heads, act=gelu, eps=1e-6, allowed=None):
 def patches(image, side):
     """(H, W, C) -> (N, side * side * C), row by row."""
     rows, columns = image.shape[0] // side, image.shape[1] // side
-    return np.stack(
-        [image[r * side : (r + 1) * side, c * side : (c + 1) * side].ravel() for r in range(rows) for c in range(columns)]
-    )
+    corners = [(r * side, c * side) for r in range(rows) for c in range(columns)]
+    return np.stack([image[r : r + side, c : c + side].ravel() for r, c in corners])

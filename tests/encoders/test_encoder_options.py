@@ -7,20 +7,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from encoder_cases import example_input, images, keys, params_of, pooled, texts, tiny_text, tiny_vit
+from encoder_cases import (
+    example_input,
+    features,
+    images,
+    keys,
+    params_of,
+    pooled,
+    texts,
+    tiny_text,
+    tiny_vit,
+    value_and_grad,
+)
 
 from mmjax.encoders import ENCODERS, Features, stack_blocks, unstack_blocks
 from mmjax.encoders.positions import resize_positions, sincos_1d, sincos_2d
 from mmjax.errors import UserError
 
 TINY = [tiny_vit(), tiny_text()]
-
-
-def value_and_grad(encoder, params, x, k=None):
-    def loss(params):
-        return jnp.sum(jnp.sin(encoder.apply({"params": params}, x, keys=k).pooled))
-
-    return jax.jit(jax.value_and_grad(loss))(params)
 
 
 def assert_trees_close(a, b, **tolerance):
@@ -74,10 +78,10 @@ def test_remat_saves_less():
 def test_bfloat16_is_close_and_parameters_stay_float32(encoder):
     x = example_input(encoder)
     params = params_of(encoder, x)
-    exact, half = pooled(encoder, params, x), encoder.clone(dtype="bfloat16").apply({"params": params}, x)
+    exact, half = pooled(encoder, params, x), features(encoder.clone(dtype="bfloat16"), params, x)
     assert half.pooled.dtype == jnp.float32 and half.tokens.dtype == jnp.bfloat16
     assert np.linalg.norm(half.pooled - exact) < 0.03 * np.linalg.norm(exact)
-    fresh = encoder.clone(dtype="bfloat16").init(jax.random.key(0), x)
+    fresh = jax.eval_shape(encoder.clone(dtype="bfloat16").init, jax.random.key(0), x)
     assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype("float32")}
 
 
@@ -95,8 +99,8 @@ def test_uint8_images_are_normalised_on_the_device():
 def test_other_image_sizes_run_with_the_same_parameters(pool, position):
     encoder = tiny_vit(pool=pool, position=position)
     params = params_of(encoder, images())
-    features = encoder.apply({"params": params}, images(2, 24, 40))
-    assert features.tokens.shape == (2, 15, 16) and features.mask is None
+    found = jax.eval_shape(lambda x: encoder.apply({"params": params}, x), images(2, 24, 40))
+    assert found.tokens.shape == (2, 15, 16) and found.mask is None
     assert ("position_embedding" in params) == (position == "learned")
 
 
@@ -104,8 +108,8 @@ def test_resized_positions():
     table = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
     assert resize_positions(table, 3, 3, 3) is table
     np.testing.assert_allclose(resize_positions(np.ones((9, 4), np.float32), 3, 5, 2), 1, rtol=1e-6)
-    # Twice the side: centres lie at -1/4, 1/4, 3/4, ...; the cubic kernel (a = -1/2) at 1/4 from a point weighs its four
-    # neighbours -9/128, 111/128, 29/128, -3/128. Rows alike make the grid one-dimensional.
+    # Twice the side: centres lie at -1/4, 1/4, 3/4, ...; the cubic kernel (a = -1/2) at 1/4 from a point weighs its
+    # four neighbours -9/128, 111/128, 29/128, -3/128. Rows alike make the grid one-dimensional.
     line = np.array([1.0, -2, 3, 5, 0, 2], np.float32)
     grid = np.tile(line, (6, 1)).reshape(36, 1)
     found = np.asarray(resize_positions(grid, 6, 6, 12)).reshape(6, 12)
@@ -117,8 +121,8 @@ def test_resized_positions():
 def test_class_position_is_not_resized():
     encoder = tiny_vit(depth=0)
     params = params_of(encoder, images())
-    expected = encoder.apply({"params": params}, images()).pooled
-    np.testing.assert_allclose(encoder.apply({"params": params}, images(4, 24, 32)).pooled, expected, rtol=1e-6)
+    expected = pooled(encoder, params, images())
+    np.testing.assert_allclose(pooled(encoder, params, images(4, 24, 32)), expected, rtol=1e-6)
 
 
 def test_sincos_tables():
@@ -146,7 +150,7 @@ def test_causality():
     for causal in (True, False):
         encoder = tiny_text(causal=causal)
         params = params_of(encoder, ids)
-        a, b = (encoder.apply({"params": params}, t).tokens for t in (ids, later))
+        a, b = (features(encoder, params, t).tokens for t in (ids, later))
         assert np.array_equal(a[:, :4], b[:, :4]) == causal
         assert not np.array_equal(a[:, 4:], b[:, 4:])
 
@@ -166,12 +170,12 @@ def test_masks_come_from_the_batch_or_from_pad_id():
     encoder = tiny_text(pool="mean", pad_id=5, mask_padding=True)
     ids = np.array([[3, 4, 5, 5, 5, 5, 5], [1, 2, 3, 4, 5, 5, 5]], np.int32)
     params = params_of(encoder, ids)
-    features = encoder.apply({"params": params}, ids)
-    np.testing.assert_array_equal(features.mask.sum(1), [2, 4])
-    given = encoder.apply({"params": params}, ids, mask=jnp.asarray(ids != 5))
-    np.testing.assert_array_equal(given.pooled, features.pooled)
-    other = encoder.apply({"params": params}, ids, mask=jnp.ones(ids.shape, bool))
-    assert np.abs(other.pooled - features.pooled).max() > 1e-2
+    found = features(encoder, params, ids)
+    np.testing.assert_array_equal(found.mask.sum(1), [2, 4])
+    given = features(encoder, params, ids, mask=ids != 5)
+    np.testing.assert_allclose(given.pooled, found.pooled, rtol=1e-6)
+    other = features(encoder, params, ids, mask=np.ones(ids.shape, bool))
+    assert np.abs(other.pooled - found.pooled).max() > 1e-2
 
 
 @pytest.mark.parametrize("pool", ["eot", "last", "mean", "map"])
@@ -192,8 +196,8 @@ def test_pools_of_a_bag_of_pieces():
         "mean": lambda t: [t[0, :4].mean(0), t[1].mean(0)],
     }.items():
         encoder = tiny_text(pool=pool, depth=0, position="none")
-        features = encoder.apply({"params": params_of(encoder, ids)}, ids)
-        np.testing.assert_allclose(features.pooled, expected(np.asarray(features.tokens)), rtol=1e-5, atol=1e-6)
+        found = features(encoder, params_of(encoder, ids), ids)
+        np.testing.assert_allclose(found.pooled, expected(np.asarray(found.tokens)), rtol=1e-5, atol=1e-6)
     assert not any(name.startswith("blocks") for name in params_of(encoder, ids))
 
 
@@ -201,8 +205,8 @@ def test_short_texts_take_the_first_positions():
     encoder = tiny_text()
     ids = texts()
     params = params_of(encoder, ids)
-    short = encoder.apply({"params": params}, ids[:, :3]).tokens
-    np.testing.assert_allclose(short, encoder.apply({"params": params}, ids).tokens[:, :3], rtol=1e-4, atol=1e-5)
+    short, whole = (features(encoder, params, t).tokens for t in (ids[:, :3], ids))
+    np.testing.assert_allclose(short, whole[:, :3], rtol=1e-4, atol=1e-5)
 
 
 def test_an_id_past_the_vocabulary_gives_nan_instead_of_a_wrong_row():

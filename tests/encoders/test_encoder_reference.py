@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy_transformer as ref
 import pytest
-from encoder_cases import images, params_of, pooled, texts, tiny_text, tiny_vit
+from encoder_cases import features, images, params_of, pooled, texts, tiny_text, tiny_vit
 
 from mmjax.encoders.attention import Attention, attend, attention_bias
 from mmjax.encoders.layers import ACTIVATIONS, Norm
@@ -25,9 +25,8 @@ def test_attention(norm, qk_norm):
     module = Attention(tiny_spec(norm=norm, qk_norm=qk_norm, heads=4))
     mask = np.array([[True, True, True], [True, False, True]])
     bias = attention_bias(jnp.asarray(mask))
-    params = module.init(jax.random.key(0), queries, x)["params"]
-    params = jax.tree.map(lambda p: p + 0.1 * rng.normal(size=p.shape).astype(np.float32), params)
-    found = module.apply({"params": params}, queries, x, bias)
+    params = params_of(module, queries, x)
+    found = jax.jit(lambda p: module.apply({"params": p}, queries, x, bias))(params)
     each = {"layer": ref.layer_norm, "rms": ref.rms_norm}[norm] if qk_norm else None
     for b in range(2):
         expected = ref.attention(queries[b], x[b], ref.f64(params), 4, np.tile(mask[b], (5, 1)), each)
@@ -59,7 +58,7 @@ def test_activations():
         np.testing.assert_allclose(ACTIVATIONS[name](x), act(x.astype(np.float64)), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("act", ["gelu", "gelu_tanh", "quick_gelu"])
+@pytest.mark.parametrize("act", ["gelu_tanh", "quick_gelu"])
 def test_clip_vit(act):
     encoder = tiny_vit(pool="cls", pre_norm=True, patch_bias=False, act=act, norm_eps=1e-5)
     x = images()
@@ -68,7 +67,7 @@ def test_clip_vit(act):
     for b, image in enumerate(x.astype(np.float64)):
         t = np.concatenate([p["class_embedding"][None], ref.patches(image, 8) @ p["stem"]["patch"]["kernel"]])
         t = ref.layer_norm(t + p["position_embedding"], p["pre_norm"], 1e-5)
-        for i in range(3):
+        for i in range(2):
             t = ref.block(t, p[f"blocks_{i}"], 2, getattr(ref, act), eps=1e-5)
         np.testing.assert_allclose(found[b], ref.layer_norm(t, p["norm"], 1e-5)[0], **CLOSE)
 
@@ -78,16 +77,16 @@ def test_siglip_vit_with_padded_patches(pool):
     encoder = tiny_vit(pool=pool)
     x, real = images(), np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 1, 0, 1], [1, 0, 0, 0]], bool)
     params = params_of(encoder, x)
-    p, features = ref.f64(params), encoder.apply({"params": params}, x, mask=jnp.asarray(real))
+    p, found = ref.f64(params), features(encoder, params, x, mask=real)
     for b, image in enumerate(x.astype(np.float64)):
         allowed = np.tile(real[b], (4, 1))
         t = ref.dense(ref.patches(image, 8), p["stem"]["patch"]) + p["position_embedding"]
-        for i in range(3):
+        for i in range(2):
             t = ref.block(t, p[f"blocks_{i}"], 2, allowed=allowed)
         t = ref.layer_norm(t, p["norm"], 1e-6)
         expected = t[real[b]].mean(0) if pool == "mean" else ref.map_pool(t, p["pool"], 2, allowed=allowed[:1])
-        np.testing.assert_allclose(features.pooled[b], expected, **CLOSE)
-        np.testing.assert_allclose(features.tokens[b], t, **CLOSE)
+        np.testing.assert_allclose(found.pooled[b], expected, **CLOSE)
+        np.testing.assert_allclose(found.tokens[b], t, **CLOSE)
 
 
 def test_causal_text_with_rms_norm():
@@ -97,7 +96,7 @@ def test_causal_text_with_rms_norm():
     p, found = ref.f64(params), pooled(encoder, params, ids)
     for b, row in enumerate(ids):
         t = p["token_embedding"][row] + p["position_embedding"]
-        for i in range(3):
+        for i in range(2):
             t = ref.block(t, p[f"blocks_{i}"], 2, norm=ref.rms_norm, allowed=np.tri(7, dtype=bool))
         expected = ref.rms_norm(t, p["norm"], 1e-6)[list(row).index(29)]
         np.testing.assert_allclose(found[b], expected, **CLOSE)
@@ -120,8 +119,8 @@ def test_swiglu_and_layer_scale():
 
 
 def test_layer_scale_starts_at_its_value():
-    params = tiny_vit(layer_scale=1e-4).init(jax.random.key(0), images())["params"]
-    np.testing.assert_array_equal(params["blocks_2"]["mlp_scale"], np.full(16, 1e-4, np.float32))
+    init = jax.jit(lambda key: tiny_vit(layer_scale=1e-4, depth=1).init(key, images())["params"])
+    np.testing.assert_array_equal(init(jax.random.key(0))["blocks_0"]["mlp_scale"], np.full(16, 1e-4, np.float32))
 
 
 def test_merge_stem():
@@ -129,7 +128,7 @@ def test_merge_stem():
     encoder = tiny_vit(stem="merge", depth=0, pool="mean", position="none", norm="rms", patch_size=16, image_size=32)
     x = images(2, 32, 32)
     params = params_of(encoder, x)
-    p, features = ref.f64(params), encoder.apply({"params": params}, x)
+    p, found = ref.f64(params), features(encoder, params, x)
     s = p["stem"]
 
     def merged(grid):
@@ -142,14 +141,14 @@ def test_merge_stem():
         grid = ref.dense(merged(ref.gelu(ref.rms_norm(grid, s["norm_0"], 1e-6))), s["merge_0"])
         grid = ref.dense(merged(ref.gelu(ref.rms_norm(grid, s["norm_1"], 1e-6))), s["merge_1"])
         expected = ref.rms_norm(grid.reshape(4, -1), p["norm"], 1e-6)
-        np.testing.assert_allclose(features.tokens[b], expected, **CLOSE)
+        np.testing.assert_allclose(found.tokens[b], expected, **CLOSE)
 
 
 def test_conv_stem():
     encoder = tiny_vit(stem="conv", depth=0, pool="mean", position="none", patch_size=4, image_size=8, width=16)
     x = images(2, 8, 8)
     params = params_of(encoder, x)
-    p, features = ref.f64(params), encoder.apply({"params": params}, x)
+    p, found = ref.f64(params), features(encoder, params, x)
     s = p["stem"]
 
     def conv(image, kernel):
@@ -163,4 +162,4 @@ def test_conv_stem():
         for i in range(2):
             y = ref.gelu(ref.layer_norm(conv(y, s[f"conv_{i}_kernel"]), s[f"norm_{i}"], 1e-6))
         expected = ref.layer_norm(ref.dense(y, s["patch"]).reshape(4, -1), p["norm"], 1e-6)
-        np.testing.assert_allclose(features.tokens[b], expected, **CLOSE)
+        np.testing.assert_allclose(found.tokens[b], expected, **CLOSE)

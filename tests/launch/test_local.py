@@ -17,6 +17,7 @@ LOCAL = Path(__file__).parents[2] / "launch" / "local.sh"
 def start(tmp_path, monkeypatch):
     """Starts local.sh with a stand-in for mmjax whose body is given; `$id` is its process id."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
