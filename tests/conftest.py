@@ -1,8 +1,11 @@
 """Strict surroundings for every test: 8 CPU devices, no silent dtype or rank promotion, no network."""
 
 import os
+import tempfile
 
+# Also for the processes that tests start. Programs compiled once are loaded by the tests that need the same ones.
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"mmjax-tests-{os.getuid()}"))
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 
 import socket
@@ -10,6 +13,7 @@ import socket
 import jax
 import pytest
 
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -51,11 +51,10 @@ def test_stack_and_unstack_are_inverse_and_keep_the_order():
     assert_trees_close(unstack_blocks(stacked), tree)
 
 
-@pytest.mark.parametrize("remat", ["full", "dots", "all_dots"])
-@pytest.mark.parametrize("scan", [False, True])
-def test_remat_changes_nothing(remat, scan):
-    encoder = tiny_vit(scan=scan, dropout=0.2, drop_path=0.2)
-    x, k = images(), keys()
+@pytest.mark.parametrize("remat, scan, k", [("full", True, keys()), ("dots", False, None), ("all_dots", True, None)])
+def test_remat_changes_nothing(remat, scan, k):
+    encoder = tiny_text(scan=scan, dropout=0.2)
+    x = texts()
     params = params_of(encoder, x)
     value, gradient = value_and_grad(encoder, params, x, k)
     again, again_gradient = value_and_grad(encoder.clone(remat=remat), params, x, k)
@@ -68,13 +67,13 @@ def test_remat_saves_less():
         encoder = tiny_text(remat=remat)
         ids = texts()
         params = params_of(encoder, ids)
-        _, pullback = jax.vjp(lambda p: encoder.apply({"params": p}, ids).pooled, params)
+        pullback = jax.eval_shape(lambda p: jax.vjp(lambda p: encoder.apply({"params": p}, ids).pooled, p)[1], params)
         return sum(x.size for x in jax.tree.leaves(pullback))
 
     assert saved("full") < saved("dots") < saved("all_dots") < saved("none")
 
 
-@pytest.mark.parametrize("encoder", [*TINY, tiny_vit(pool="map"), tiny_text(pool="mean"), tiny_vit(stem="conv")])
+@pytest.mark.parametrize("encoder", [tiny_text(pool="mean"), tiny_vit(pool="map"), tiny_vit(stem="conv", qk_norm=True)])
 def test_bfloat16_is_close_and_parameters_stay_float32(encoder):
     x = example_input(encoder)
     params = params_of(encoder, x)

@@ -127,8 +127,8 @@ def test_unknown_size_names_the_nearest(kind, name, nearest):
 
 def test_fan_in_initialisation_and_the_residual_gain():
     encoder = TextTransformer(vocab_size=50, width=256, depth=8, heads=4, eot_id=3, scan=True)
-    params = jax.jit(lambda key: encoder.init(key, jnp.ones((1, 4), jnp.int32)))(jax.random.key(0))["params"]
-    block = jax.tree.map(lambda leaf: leaf[1], params["blocks"])
+    init = jax.jit(lambda key: encoder.init(key, jnp.ones((1, 4), jnp.int32))["params"]["blocks"])
+    block = jax.tree.map(lambda leaf: leaf[1], init(jax.random.key(0)))
     for kernel, std in [
         (block["attention"]["query"], 256**-0.5),
         (block["mlp"]["up"], 256**-0.5),
