@@ -14,11 +14,12 @@ from mmjax.errors import UserError
 
 
 class Verb(NamedTuple):
-    """One verb: what it does, its flags, and the function that does it."""
+    """One verb: what it does, its flags, the function that does it, and whether it reads a config file."""
 
     summary: str
     define: Callable[[flags.FlagValues], None]
     run: Callable[[flags.FlagValues], dict | None]
+    reads_config: bool = False
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,6 +33,8 @@ def main(argv: list[str] | None = None) -> int:
         verb = _verb(argv[0])
         values = flags.FlagValues()
         _define_common(values)
+        if verb.reads_config:
+            _define_config(values, argv)
         verb.define(values)
         if {"-h", "--help"} & set(argv[1:]):
             print(f"mmjax {argv[0]}: {verb.summary}\n{_flag_help(values)}")
@@ -102,9 +105,9 @@ def _report(values) -> dict | None:
 
 
 def _train_flags(values) -> None:
-    _config_flag(values)
-    flags.DEFINE_string("workdir", None, "folder of the run; an interrupted run in it goes on", flag_values=values)
-    flags.mark_flags_as_required(["config", "workdir"], flag_values=values)
+    flags.DEFINE_string(
+        "workdir", None, "folder of the run; an interrupted run in it goes on", flag_values=values, required=True
+    )
     _distributed_flags(values)
 
 
@@ -123,16 +126,14 @@ def _embed_flags(values) -> None:
 
 
 def _data_flags(values) -> None:
-    _config_flag(values)
-    flags.mark_flags_as_required(["config"], flag_values=values)
     flags.DEFINE_string("out", "contact_sheet.png", "picture of what reaches the model", flag_values=values)
 
 
 VERBS = {
-    "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train),
+    "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train, reads_config=True),
     "eval": Verb("evaluate a checkpoint of a run", _workdir_flags, _eval),
     "embed": Verb("write embeddings and ids of a source", _embed_flags, _embed),
-    "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data),
+    "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data, reads_config=True),
     "report": Verb("write report.html of a run again", _workdir_flags, _report),
 }
 
@@ -150,10 +151,16 @@ def _define_common(values) -> None:
     flags.DEFINE_bool("debug", False, "show tracebacks of errors", flag_values=values)
 
 
-def _config_flag(values) -> None:
+def _define_config(values, argv: list[str]) -> None:
     config_flags.DEFINE_config_file(
-        "config", None, "config file, with --config.key=value for single keys", flag_values=values, lock_config=False
+        "config",
+        None,
+        "config file, with --config.key=value for single keys",
+        flag_values=values,
+        sys_argv=["mmjax", *argv],
+        lock_config=False,
     )
+    flags.mark_flags_as_required(["config"], flag_values=values)
 
 
 def _distributed_flags(values) -> None:

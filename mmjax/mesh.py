@@ -23,7 +23,7 @@ DEFAULT_RULES = (
     (r"attention/(query|key|value)/kernel$|mlp/(up|gate)/kernel$", ("fsdp", "tensor")),
     (r"attention/(query|key|value)/bias$|mlp/(up|gate)/bias$", ("tensor",)),
     (r"attention/out/kernel$|mlp/down/kernel$", ("tensor", "fsdp")),
-    (r"token_embedding$|stem/.*kernel$", (None, "fsdp")),
+    (r"token_embedding$|stem/.*kernel$|hidden_\d+/kernel$", (None, "fsdp")),
     (r"_projection/kernel$", ("fsdp", None)),
     (r"(position_embedding|class_embedding|probe|scale|bias)$", ()),
 )

@@ -5,11 +5,12 @@ per-example keys: with them the encoder is training, and what it drops depends o
 """
 
 from mmjax.encoders.features import Features
+from mmjax.encoders.mlp import PixelMLP
 from mmjax.encoders.sizes import SIZES, size
 from mmjax.encoders.stacking import stack_blocks, unstack_blocks
 from mmjax.encoders.text import TextTransformer
 from mmjax.encoders.vit import ViT
 
-ENCODERS: dict[str, type] = {"vit": ViT, "text": TextTransformer}
+ENCODERS: dict[str, type] = {"vit": ViT, "mlp": PixelMLP, "text": TextTransformer}
 
-__all__ = ["ENCODERS", "SIZES", "Features", "TextTransformer", "ViT", "size", "stack_blocks", "unstack_blocks"]
+__all__ = ["ENCODERS", "SIZES", "Features", "PixelMLP", "TextTransformer", "ViT", "size", "stack_blocks", "unstack_blocks"]

@@ -20,6 +20,7 @@ from mmjax.encoders.blocks import apply_blocks
 from mmjax.encoders.features import Features
 from mmjax.encoders.layers import dropout, keys_for
 from mmjax.encoders.options import check_choice, check_multiple, check_rates
+from mmjax.encoders.pixels import normalised
 from mmjax.encoders.pooling import MapPool, mean_pool
 from mmjax.encoders.positions import add_positions, resize_positions, sincos_1d, sincos_2d
 from mmjax.encoders.spec import Spec
@@ -143,10 +144,7 @@ class ViT(nn.Module):
                 where=f"channels {self.channels}, patch_size {self.patch_size}",
                 remedy="give (B, H, W, channels) with H and W multiples of patch_size",
             )
-        if x.dtype == jnp.uint8:
-            mean, std = (jnp.float32(v).reshape(1, 1, 1, -1) for v in (self.mean, self.std))
-            x = (x.astype(jnp.float32) / 255 - mean) / std
-        return x.astype(self.dtype)
+        return normalised(x, self.mean, self.std, self.dtype)
 
     def _placed(self, tokens, rows, columns):
         """Patch tokens (B, N, W) with positions added; the class token (1, 1, W) with its own, or None."""

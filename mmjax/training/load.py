@@ -6,6 +6,7 @@ import jax
 
 from mmjax.data.shapes import batch_shapes
 from mmjax.data.sources import open_source
+from mmjax.data.tokenizer import Tokenizer
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.experiment import Experiment, build_experiment
@@ -34,6 +35,7 @@ def load(workdir: str | Path, *, step: int | None = None) -> tuple[Experiment, o
 
 def experiment_of(config, *, examples: int) -> Experiment:
     """The built experiment of a config, its batches being what the data pipeline makes."""
+    check_vocabulary(config)
     shapes = batch_shapes(config.data, tuple(config.streams), config.batch_size)
     return build_experiment(
         config, examples=examples, batch_shapes={k: jax.ShapeDtypeStruct(*v) for k, v in shapes.items()}
@@ -44,3 +46,15 @@ def open_checkpoints(workdir: Path, config) -> Checkpoints:
     """The checkpoints of a workdir, kept as `config.checkpoint` says."""
     c = config.checkpoint
     return Checkpoints(workdir / "checkpoints", keep=c.keep, best=c.best, best_mode=c.best_mode)
+
+
+def check_vocabulary(config) -> None:
+    """Raise `UserError` if a text tower has no embedding for some of the tokenizer's ids."""
+    tokens = Tokenizer(config.data.tokenizer, config.data.context).vocab_size
+    for name, tower in config.towers.items():
+        if tower.get("vocab_size", tokens) < tokens:
+            raise UserError(
+                f"the tokenizer has {tokens} tokens, the tower {name!r} room for {tower.vocab_size}",
+                where=f"config.towers.{name}.vocab_size, config.data.tokenizer",
+                remedy=f"set config.towers.{name}.vocab_size = {tokens}",
+            )

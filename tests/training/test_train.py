@@ -134,7 +134,7 @@ def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
 
 
 def test_vocabulary_that_does_not_fit_the_tokenizer(tmp_path):
-    with pytest.raises(UserError, match="2048 tokens.*100"):
+    with pytest.raises(UserError, match="2048 tokens.*room for 100"):
         train(tiny_config(**{"towers.text.vocab_size": 100}), tmp_path)
 
 
