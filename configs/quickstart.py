@@ -5,18 +5,43 @@ Command: mmjax train --config=configs/quickstart.py --workdir=runs/quickstart
 
 from mmjax import config as c
 
+# Each trained on; Italian is left out of training and of the tokenizer.
+LANGUAGES = ("de", "en", "es", "fr", "ja", "ru")
+HELD_OUT = "it"
+
 
 def get_config(arg: str = ""):
+    """`arg`: "" for English, "multilingual" for six languages a step and a row for each, Italian never trained."""
     config = c.default()
     config.duration = "3000 steps"
+    config.batch_size = 128
     config.embed_dim = 128
     config.ema_decay = 0.99
+    _data(config)
+    _towers(config)
+    _loss(config)
+    _evaluations(config)
+    if arg == "multilingual":
+        _multilingual(config)
+    elif arg:
+        raise ValueError(f"unknown argument {arg!r}: none, or 'multilingual'")
+    return config
+
+
+def _data(config):
+    """Two pictures of a concept, in different styles where there are several, each shaken well; one caption."""
     config.streams.image_2 = "image"
     config.data.image_size = 32
     config.data.captions = (("{label}", 0.5), ("{label}, {tags}", 0.4), ("{tags}", 0.1))
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09)
+    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
     config.data.augment.flip = c.augment("flip", probability=0.5)
-    config.towers.image = c.tower("mlp", image_size=32, shrink=2, width=1024, depth=2, act="gelu_tanh", norm="rms")
+
+
+def _towers(config):
+    """16 x 16 pixels tell emoji apart, and a plain network on them makes three times the steps of a small ViT."""
+    config.towers.image = c.tower(
+        "mlp", image_size=32, shrink=2, width=1024, depth=3, dropout=0.2, act="gelu_tanh", norm="rms"
+    )
     config.towers.text = c.tower(
         "text",
         vocab_size=2048,
@@ -29,15 +54,33 @@ def get_config(arg: str = ""):
         act="gelu_tanh",
         norm="rms",
     )
+
+
+def _loss(config):
+    """Both pictures find the caption, and one another: what makes the styles alike."""
     config.objectives.image_text = c.objective("softmax", weight=0.5)
     config.objectives.image_2_text = c.objective("softmax", streams=("image_2", "text"), weight=0.5)
     config.objectives.image_image = c.objective("softmax", streams=("image", "image_2"))
     config.optimizer.learning_rate = 2e-3
+    config.optimizer.weight_decay = 0.3
     config.optimizer.no_decay += "|token_embedding"
-    config.optimizer.weight_decay = 0.1
     config.schedule.warmup = "40 steps"
     config.schedule.end = 0.02
+
+
+def _evaluations(config):
+    """Known concepts in an art style that none of them was seen in; concepts of which nothing was seen."""
     config.evaluations.style = c.evaluation("retrieval", source="emoji:style", captions="{label}")
     config.evaluations.unseen = c.evaluation("retrieval", source="emoji:unseen", captions="{label}")
     config.evaluations.group = c.evaluation("zero_shot", source="emoji:unseen", label="group", templates=("{c}",))
-    return config
+
+
+def _multilingual(config):
+    config.data.languages = LANGUAGES
+    config.data.tokenizer = "emoji-multilingual"
+    config.towers.text.vocab_size = 4096
+    for language in sorted({*LANGUAGES, HELD_OUT} - {"en"}):
+        for split in ("style", "unseen"):
+            config.evaluations[f"{split}_{language}"] = c.evaluation(
+                "retrieval", source=f"emoji:{split}", captions="{label}", language=language, every="100%"
+            )

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,16 +15,19 @@ from mmjax.errors import UserError
 
 
 class Verb(NamedTuple):
-    """One verb: what it does, its flags, the function that does it, and whether it reads a config file."""
+    """One verb: what it does, its flags, the function that does it, and which flags must be given."""
 
     summary: str
     define: Callable[[flags.FlagValues], None]
     run: Callable[[flags.FlagValues], dict | None]
-    reads_config: bool = False
+    required: tuple[str, ...] = ("workdir",)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `mmjax VERB --flags`; the exit status is 0, or 2 for a user's mistake, which is printed as one message."""
+    """Run `mmjax VERB --flags`; the exit status is 0, 130 after Ctrl-C, or 2 for what is told as one message.
+
+    That is a user's mistake, or a machine that refuses: a full disk, a folder that cannot be read.
+    """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(overview())
@@ -33,19 +37,19 @@ def main(argv: list[str] | None = None) -> int:
         verb = _verb(argv[0])
         values = flags.FlagValues()
         _define_common(values)
-        if verb.reads_config:
+        if "config" in verb.required:
             _define_config(values, argv)
         verb.define(values)
         if {"-h", "--help"} & set(argv[1:]):
             print(f"mmjax {argv[0]}: {verb.summary}\n{_flag_help(values)}")
             return 0
-        _parse(values, ["mmjax " + argv[0], *argv[1:]])
+        _parse(values, verb.required, ["mmjax " + argv[0], *argv[1:]])
         result = verb.run(values)
-    except UserError as error:
+    except (UserError, OSError, KeyboardInterrupt) as error:
         if debug:
             raise
-        print(f"mmjax: {error}", file=sys.stderr)
-        return 2
+        print(f"mmjax: {_message(error)}", file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else 2
     if values.json and result is not None:
         print(json.dumps(result))
     return 0
@@ -105,22 +109,20 @@ def _report(values) -> dict | None:
 
 
 def _train_flags(values) -> None:
-    flags.DEFINE_string(
-        "workdir", None, "folder of the run; an interrupted run in it goes on", flag_values=values, required=True
-    )
+    flags.DEFINE_string("workdir", None, "folder of the run; an interrupted run in it goes on", flag_values=values)
     _distributed_flags(values)
 
 
 def _workdir_flags(values) -> None:
-    flags.DEFINE_string("workdir", None, "folder of the run", flag_values=values, required=True)
+    flags.DEFINE_string("workdir", None, "folder of the run", flag_values=values)
     flags.DEFINE_integer("step", None, "step of the checkpoint; the newest by default", flag_values=values)
 
 
 def _embed_flags(values) -> None:
     _workdir_flags(values)
-    flags.DEFINE_string("source", None, "'emoji:SPLIT' or tars", flag_values=values, required=True)
+    flags.DEFINE_string("source", None, "'emoji:SPLIT' or tars", flag_values=values)
     flags.DEFINE_string("stream", "image", "stream of the model that is embedded", flag_values=values)
-    flags.DEFINE_string("out", None, "file to write: .npy or .parquet", flag_values=values, required=True)
+    flags.DEFINE_string("out", None, "file to write: .npy or .parquet", flag_values=values)
     flags.DEFINE_string("captions", "{txt}", "template of the captions of a text stream", flag_values=values)
     flags.DEFINE_string("language", "en", "language of text fields that have several", flag_values=values)
 
@@ -130,10 +132,10 @@ def _data_flags(values) -> None:
 
 
 VERBS = {
-    "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train, reads_config=True),
+    "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train, ("config", "workdir")),
     "eval": Verb("evaluate a checkpoint of a run", _workdir_flags, _eval),
-    "embed": Verb("write embeddings and ids of a source", _embed_flags, _embed),
-    "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data, reads_config=True),
+    "embed": Verb("write embeddings and ids of a source", _embed_flags, _embed, ("workdir", "source", "out")),
+    "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data, ("config",)),
     "report": Verb("write report.html of a run again", _workdir_flags, _report),
 }
 
@@ -160,7 +162,6 @@ def _define_config(values, argv: list[str]) -> None:
         sys_argv=["mmjax", *argv],
         lock_config=False,
     )
-    flags.mark_flags_as_required(["config"], flag_values=values)
 
 
 def _distributed_flags(values) -> None:
@@ -175,24 +176,41 @@ def _flag_help(values) -> str:
     return "\n".join(f"  --{name:14} {values[name].help}" for name in values)
 
 
-def _parse(values, argv: list[str]) -> None:
+def _parse(values, required: tuple[str, ...], argv: list[str]) -> None:
     """Parse flags and load the config file, every failure told as a UserError."""
     try:
         rest = values(argv)
-        if "config" in values:
-            values.config.keys()  # the file's errors come when the config is first looked at
+        missing = [name for name in required if values[name].value in (None, "")]
+        if missing:
+            raise UserError(f"--{missing[0]} is missing", remedy=f"`{argv[0]} --help` lists the flags")
+        if "config" in values and not hasattr(values.config, "to_dict"):
+            raise UserError("get_config returns no config", where=values["config"].config_filename, remedy="let it return one")
     except UserError:
         raise
-    except flags.Error as error:
-        raise UserError(str(error), remedy=f"`{argv[0]} --help` lists the flags") from error
-    except SyntaxError as error:
-        raise UserError(f"the config file is no Python: {error.msg}", where=f"{error.filename}:{error.lineno}") from error
-    except (AttributeError, KeyError) as error:
-        raise _unknown_key(error, argv) from error
-    except (TypeError, ValueError, OSError, ImportError) as error:
-        raise UserError(f"the config does not load: {error}", where=_place(error)) from error
+    except Exception as error:  # a config file is a program, and may raise anything
+        raise _mistake(_original(error), argv) from error
     if len(rest) > 1:
         raise UserError(f"unexpected argument {rest[1]!r}", remedy="flags are written --name=value")
+
+
+def _original(error: Exception) -> Exception:
+    """What the config file raised, without what absl and ml_collections wrapped it in."""
+    if "Error whilst parsing config file" in str(error):
+        return error.__context__.__context__
+    return error.__cause__ if "Configuration is not available" in str(error) else error
+
+
+def _mistake(error: Exception, argv: list[str]) -> UserError:
+    """What is wrong with the flags or in the config file."""
+    match error:
+        case flags.Error():
+            return UserError(str(error), remedy=f"`{argv[0]} --help` lists the flags")
+        case SyntaxError():
+            return UserError(f"the config file is no Python: {error.msg}", where=f"{error.filename}:{error.lineno}")
+        case AttributeError() | KeyError() if _frames(error)[-1][0].endswith("config_dict.py"):
+            return _unknown_key(error, argv)
+    said = str(error).strip().splitlines() or [""]  # of a missing file ml_collections says much before its name
+    return UserError(f"the config does not load: {type(error).__name__}: {said[-1].strip()}", where=_place(error))
 
 
 def _unknown_key(error: Exception, argv: list[str]) -> UserError:
@@ -206,13 +224,25 @@ def _unknown_key(error: Exception, argv: list[str]) -> UserError:
 
 
 def _place(error: BaseException) -> str:
-    """File and line of the innermost frame that is not in a library; empty if there is none."""
-    frames, trace = [], error.__traceback__
-    while trace:
-        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
-        trace = trace.tb_next
-    own = [f for f in frames if "site-packages" not in f[0] and f[0] != __file__ and not f[0].startswith("<")]
+    """File and line of the innermost frame that is in no library; empty if there is none."""
+    here = os.path.dirname(__file__)
+    own = [f for f in _frames(error) if "/lib/python3" not in f[0] and not f[0].startswith((here, "<"))]
     return "{}:{}".format(*own[-1]) if own else ""
+
+
+def _frames(error: BaseException) -> list[tuple[str, int]]:
+    """File and line of every frame of a traceback, the innermost last."""
+    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+
+
+def _message(error: BaseException) -> str:
+    """One message for what ended a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, OSError):
+        remedy = "free space, mend permissions, or look closer with --debug"
+        return str(UserError(error.strerror or str(error), where=str(error.filename or ""), remedy=remedy))
+    return str(error)
 
 
 def _tune_allocator(values) -> None:
