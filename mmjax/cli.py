@@ -165,9 +165,8 @@ def _define_config(values, argv: list[str]) -> None:
 
 
 def _distributed_flags(values) -> None:
-    flags.DEFINE_string(
-        "coordinator", "", "host:port of process 0, or 'auto' on TPU pods and SLURM; empty: one process", flag_values=values
-    )
+    meaning = "host:port of process 0, or 'auto' on TPU pods and SLURM; empty: one process"
+    flags.DEFINE_string("coordinator", "", meaning, flag_values=values)
     flags.DEFINE_integer("num_processes", None, "processes of the run", flag_values=values)
     flags.DEFINE_integer("process_id", None, "number of this process", flag_values=values)
 
@@ -184,7 +183,8 @@ def _parse(values, required: tuple[str, ...], argv: list[str]) -> None:
         if missing:
             raise UserError(f"--{missing[0]} is missing", remedy=f"`{argv[0]} --help` lists the flags")
         if "config" in values and not hasattr(values.config, "to_dict"):
-            raise UserError("get_config returns no config", where=values["config"].config_filename, remedy="let it return one")
+            where = values["config"].config_filename
+            raise UserError("get_config returns no config", where=where, remedy="let it return a changed default()")
     except UserError:
         raise
     except Exception as error:  # a config file is a program, and may raise anything
@@ -210,7 +210,9 @@ def _mistake(error: Exception, argv: list[str]) -> UserError:
         case AttributeError() | KeyError() if _frames(error)[-1][0].endswith("config_dict.py"):
             return _unknown_key(error, argv)
     said = str(error).strip().splitlines() or [""]  # of a missing file ml_collections says much before its name
-    return UserError(f"the config does not load: {type(error).__name__}: {said[-1].strip()}", where=_place(error))
+    where = _place(error) or next((a for a in argv if a.startswith("--config=")), "")
+    what = f"the config does not load: {type(error).__name__}: {said[-1].strip()}"
+    return UserError(what, where=where, remedy="mend it; --debug shows the traceback")
 
 
 def _unknown_key(error: Exception, argv: list[str]) -> UserError:
@@ -219,8 +221,8 @@ def _unknown_key(error: Exception, argv: list[str]) -> UserError:
     close = re.search(r'Did you mean "(\w+)" instead of "(\w+)"', text)
     name = close[2] if close else (re.search(r"\w+", text.replace('Key "', "")) or [text])[0]
     flag = next((a.split("=")[0] for a in argv if re.search(rf"^--config\.(\w+\.)*{name}(\.|=|$)", a)), None)
-    remedy = f"did you mean {close[1]!r}? " if close else ""
-    return UserError(f"unknown config key {name!r}", where=flag or _place(error), remedy=remedy + "docs/config.md lists every key")
+    remedy = (f"did you mean {close[1]!r}? " if close else "") + "docs/config.md lists every key"
+    return UserError(f"unknown config key {name!r}", where=flag or _place(error), remedy=remedy)
 
 
 def _place(error: BaseException) -> str:
@@ -247,7 +249,8 @@ def _message(error: BaseException) -> str:
 
 def _tune_allocator(values) -> None:
     """Start again under allocator settings that a CPU run gains from; they only work set before the process starts."""
-    if os.environ.get("JAX_PLATFORMS") != "cpu" and any(map(os.path.exists, ("/dev/nvidiactl", "/dev/accel0", "/dev/vfio"))):
+    accelerators = ("/dev/nvidiactl", "/dev/accel0", "/dev/vfio")
+    if os.environ.get("JAX_PLATFORMS") != "cpu" and any(map(os.path.exists, accelerators)):
         return
     if not sys.platform.startswith("linux") or "GLIBC_TUNABLES" in os.environ or values.debug:
         return
@@ -269,12 +272,17 @@ def _start_jax(values) -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     if "coordinator" not in values or not values.coordinator:
         return
-    if values.coordinator == "auto":
-        jax.distributed.initialize()
-        return
     if os.environ.get("JAX_PLATFORMS") == "cpu":
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(values.coordinator, values.num_processes, values.process_id)
+    named = (values.coordinator, values.num_processes, values.process_id)
+    try:
+        jax.distributed.initialize(*(() if values.coordinator == "auto" else named))
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"cannot join the other processes: {str(error).strip()}",
+            where=f"--coordinator={values.coordinator}",
+            remedy="give --coordinator, --num_processes and --process_id alike to every process, or see launch/",
+        ) from error
 
 
 if __name__ == "__main__":

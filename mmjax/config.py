@@ -226,6 +226,7 @@ def validate(config: ConfigDict) -> None:
     Raises:
         UserError: naming the key, its value and what is allowed.
     """
+    _check_whole(config)
     for path, key in _leaves(KEYS):
         value = lookup(config, path)
         if key.choices and value not in key.choices:
@@ -262,6 +263,14 @@ def validate(config: ConfigDict) -> None:
                         where=f"config.{section}.{name}.streams",
                         remedy=f"streams here: {', '.join(config.streams)}",
                     )
+
+
+def _check_whole(config: ConfigDict) -> None:
+    for path in (*(path for path, _ in _leaves(KEYS)), *OPEN_SECTIONS):
+        try:
+            lookup(config, path)
+        except (KeyError, TypeError):
+            raise UserError(f"the config lacks the key {path!r}", remedy="start from mmjax.config.default()") from None
 
 
 def nearest(name: str, names) -> str:

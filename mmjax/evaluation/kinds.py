@@ -117,7 +117,7 @@ class Neighbours:
 
     def __call__(self, embeddings: Embeddings) -> Result:
         """The metrics of `mmjax.evaluation.knn`."""
-        train, test, train_labels, test_labels = _labelled(self, embeddings)
+        train, train_labels, test, test_labels = _labelled(self, embeddings)
         k = min(self.k, len(train))
         metrics = knn(train, train_labels, test, test_labels, k=k, temperature=self.temperature, mesh=embeddings.mesh)
         return Result(metrics)

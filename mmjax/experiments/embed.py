@@ -60,6 +60,8 @@ def embed_source(
         "stream": stream,
         "rows": hashlib.sha256(repr(rows).encode()).hexdigest(),
     }
+    if not rows:
+        raise UserError(f"nothing to embed in {source!r}", where=f"stream {stream!r}", remedy="check --source")
     parts = _open_parts(out, job)
     embeddings = Suite(experiment).embeddings(weights(state)["val"])
     for number, start in enumerate(range(0, len(rows), PART_ROWS)):
@@ -71,7 +73,7 @@ def embed_source(
             embedded = embeddings.caption_rows(some, stream=stream)
         else:
             embedded = embeddings.picture_rows(opened, some, stream=stream)
-        _save_part(part, embedded, opened)
+        _save_part(part, embedded, opened, text=stream.startswith("text"))
         say(f"embedded {min(start + PART_ROWS, len(rows))} of {len(rows)}")
     whole = [np.load(p, allow_pickle=False) for p in sorted(parts.glob("*.npz"))]
     columns = {name: np.concatenate([p[name] for p in whole]) for name in whole[0].files}
@@ -96,13 +98,13 @@ def _open_parts(out: Path, job: dict) -> Path:
     return parts
 
 
-def _save_part(path: Path, embedded, source) -> None:
+def _save_part(path: Path, embedded, source, *, text: bool) -> None:
     """Write one part whole or not at all."""
     keys = {int(r): source[int(r)]["__key__"] for r in np.unique(embedded.records)}
     ids = [keys[r.record] + (f".{r.member}" if hasattr(r, "member") else "") for r in embedded.rows]
-    columns = {"id": np.array(ids), "embedding": embedded.vectors}
-    if embedded.rows and hasattr(embedded.rows[0], "text"):
-        columns["text"] = np.array([r.text for r in embedded.rows])
+    columns = {"id": np.array(ids, str), "embedding": embedded.vectors}
+    if text:
+        columns["text"] = np.array([r.text for r in embedded.rows], str)
     unfinished = path.with_suffix(".tmp")
     with open(unfinished, "wb") as file:
         np.savez(file, **columns)

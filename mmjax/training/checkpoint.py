@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 from orbax.checkpoint import checkpoint_managers
 
 from mmjax.errors import UserError
@@ -26,9 +27,12 @@ class Checkpoints:
         keep: newest checkpoints kept.
         best: metric whose best checkpoint is kept as well; empty: none.
         best_mode: "max" or "min".
+        read_only: leave everything there as it is, so that a run which is going on is not disturbed.
     """
 
-    def __init__(self, folder: str | Path, *, keep: int = 2, best: str = "", best_mode: str = "max"):
+    def __init__(
+        self, folder: str | Path, *, keep: int = 2, best: str = "", best_mode: str = "max", read_only: bool = False
+    ):
         self.folder = Path(folder).absolute()
         policies = [checkpoint_managers.LatestN(keep)]
         if best:
@@ -41,9 +45,11 @@ class Checkpoints:
                 )
             )
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies), cleanup_tmp_directories=True
+            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+            cleanup_tmp_directories=not read_only,
+            create=not read_only,
         )
-        self._best = best
+        self._best, self._read_only = best, read_only
         self._manager = ocp.CheckpointManager(self.folder, options=options)
         self._writer = _Writer() if jax.process_count() == 1 else None
 
@@ -82,8 +88,8 @@ class Checkpoints:
     def restore(self, abstract_state, step: int | None = None, log=print):
         """The state of `step`, or of the newest checkpoint that is whole; None where there is none.
 
-        A damaged checkpoint is named, moved aside to `damaged/` (nothing is lost) and the one before it used; but one
-        that was asked for by its `step` raises instead.
+        A damaged checkpoint is named, moved aside to `damaged/` (nothing is lost; where read-only, it stays) and the
+        one before it used; but one that was asked for by its `step` raises instead.
 
         Args:
             abstract_state: TrainState of ShapeDtypeStructs with shardings; any mesh.
@@ -98,7 +104,8 @@ class Checkpoints:
                 reason = str(error).strip().splitlines()[0][:300]
                 if step is not None:
                     raise UserError(f"checkpoint {step} is damaged: {reason}", where=str(self.folder / str(step))) from error
-                log(f"checkpoint {candidate} is damaged and is put aside in {self._put_aside(candidate)}: {reason}")
+                where = "" if self._read_only else f" and is put aside in {self._put_aside(candidate)}"
+                log(f"checkpoint {candidate} is damaged{where}: {reason}")
         return None
 
     def _known(self, step: int) -> int:
@@ -138,6 +145,7 @@ class Checkpoints:
             aside.parent.mkdir(exist_ok=True)
             shutil.rmtree(aside, ignore_errors=True)
             (self.folder / str(step)).rename(aside)
+        multihost_utils.sync_global_devices("damaged checkpoint put aside")
         self._manager.reload()
         return aside
 

@@ -1,42 +1,59 @@
 """metrics.jsonl, TensorBoard and Weights & Biases: one row of numbers after another."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
+import jax
+
 from mmjax.errors import UserError
+from mmjax.training.workdir import write_atomically
 
 
 class History:
     """The metrics of a run, appended to metrics.jsonl and to the trackers that the config asks for.
 
     Opening it drops rows after `step`, which a killed run wrote beyond its last checkpoint, so that a resumed run
-    leaves the same file as an uninterrupted one.
+    leaves the same file as an uninterrupted one. Of several processes the first writes, the others do nothing.
 
     Args:
         workdir: the run's folder.
         step: the step from which the run goes on.
         config: for the trackers; None: only metrics.jsonl.
+
+    Raises:
+        UserError: here and in `write`, if the file cannot be written.
     """
 
     def __init__(self, workdir: Path, step: int, config=None):
         self.path = Path(workdir) / "metrics.jsonl"
-        rows = [row for row in read_history(workdir) if row["step"] <= step]
-        self._file = open(self.path.with_suffix(".tmp"), "w")  # noqa: SIM115  closed by close()
-        self._file.writelines(json.dumps(row) + "\n" for row in rows)
-        self._file.flush()
-        self.path.with_suffix(".tmp").rename(self.path)
-        self._trackers = _trackers(config, workdir) if config else []
+        self._writers = []
+        if jax.process_index() == 0:
+            rows = [row for row in read_history(workdir) if row["step"] <= step]
+            write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+            self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  closed by close()
+            self._writers = [self._append, *(_trackers(config, workdir) if config else [])]
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Append one row; a kill may cut it, and `read_history` then leaves it out."""
-        self._file.write(json.dumps({"step": step, **metrics}) + "\n")
-        self._file.flush()
-        for write in self._trackers:
+        for write in self._writers:
             write(step, metrics)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._writers:
+            self._file.close()
+
+    def _append(self, step: int, metrics: dict[str, float]) -> None:
+        line = json.dumps({"step": step, **metrics}) + "\n"
+        try:
+            written = self._file.write(line.encode())
+            if written < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            remedy = "free space and start again: the last checkpoint is whole"
+            raise UserError(f"cannot write: {error.strerror}", where=str(self.path), remedy=remedy) from error
 
 
 def read_history(workdir: Path) -> list[dict]:

@@ -1,5 +1,6 @@
 """A run from its workdir: the experiment it was, the state it reached."""
 
+import contextlib
 from pathlib import Path
 
 import jax
@@ -27,7 +28,8 @@ def load(workdir: str | Path, *, step: int | None = None) -> tuple[Experiment, o
     config = read_config(workdir)
     config.mesh.data, config.mesh.fsdp, config.mesh.tensor = -1, 1, 1  # whatever the devices were in training
     experiment = experiment_of(config, examples=len(open_source(config.data.source)))
-    state = open_checkpoints(Path(workdir), config).restore(experiment.state, step, log=say)
+    with contextlib.closing(open_checkpoints(Path(workdir), config, read_only=True)) as checkpoints:
+        state = checkpoints.restore(experiment.state, step, log=say)
     if state is None:
         raise UserError("no checkpoint in this workdir", where=str(workdir), remedy="train first")
     return experiment, state
@@ -42,10 +44,10 @@ def experiment_of(config, *, examples: int) -> Experiment:
     )
 
 
-def open_checkpoints(workdir: Path, config) -> Checkpoints:
+def open_checkpoints(workdir: Path, config, *, read_only: bool = False) -> Checkpoints:
     """The checkpoints of a workdir, kept as `config.checkpoint` says."""
-    c = config.checkpoint
-    return Checkpoints(workdir / "checkpoints", keep=c.keep, best=c.best, best_mode=c.best_mode)
+    c, folder = config.checkpoint, workdir / "checkpoints"
+    return Checkpoints(folder, keep=c.keep, best=c.best, best_mode=c.best_mode, read_only=read_only)
 
 
 def check_vocabulary(config) -> None:

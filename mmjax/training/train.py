@@ -9,6 +9,7 @@ from mmjax import config as config_lib
 from mmjax.data.device import place, prefetch_to_device
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.sources import open_source
+from mmjax.errors import UserError
 from mmjax.evaluation.suite import Suite
 from mmjax.experiments.results import write_results
 from mmjax.mesh import batch_sharding
@@ -44,29 +45,36 @@ def train(config, workdir: str | Path) -> dict:
         experiment = experiment_of(config, examples=len(pipeline.source))
         if first:
             settle(workdir, config, fingerprints(config))
-        checkpoints = open_checkpoints(workdir, config)
-        state = starting_state(experiment, checkpoints)
-        if int(state.step) >= experiment.total_steps:
-            say(f"this run is complete: {experiment.total_steps} steps in {workdir}; a longer one needs another workdir")
-            return {"step": int(state.step), "stopped": "", "metrics": last_results(workdir)}
-        suite = Suite(experiment)
-        with Progress(int(state.step), experiment.total_steps) as progress:
-            batches = lambda start: training_batches(pipeline, experiment.mesh, start)  # noqa: E731
-            state, stopped = fit(
-                experiment,
-                state,
-                batches,
-                workdir=workdir,
-                checkpoints=checkpoints,
-                evaluate=suite.due,
-                progress=progress,
-            )
-        checkpoints.close()
+        suite, stopped = Suite(experiment), ""
+        with contextlib.closing(open_checkpoints(workdir, config)) as checkpoints:
+            state = starting_state(experiment, checkpoints)
+            done = int(state.step) >= experiment.total_steps
+            if not done:
+                state, stopped = go_on(experiment, state, pipeline, suite, checkpoints, workdir)
         if stopped:
             say(f"stopped by {stopped} after step {int(state.step)}; the same command goes on from there")
-        else:
+        elif not done:
             write_results(workdir, experiment, suite, state, last_results(workdir))
+        else:
+            total = experiment.total_steps
+            say(f"this run is complete: {total} steps in {workdir}; a longer one needs another workdir")
+            if not (workdir / "report.html").exists():  # it was killed before its results were written
+                write_results(workdir, experiment, suite, state, suite.all(state))
         return {"step": int(state.step), "stopped": stopped, "metrics": last_results(workdir)}
+
+
+def go_on(experiment: Experiment, state, pipeline, suite: Suite, checkpoints: Checkpoints, workdir: Path):
+    """`fit` from `state` on, watched by a progress bar: (state, stopped)."""
+    with Progress(int(state.step), experiment.total_steps) as progress:
+        return fit(
+            experiment,
+            state,
+            lambda start: training_batches(pipeline, experiment.mesh, start),
+            workdir=workdir,
+            checkpoints=checkpoints,
+            evaluate=suite.due,
+            progress=progress,
+        )
 
 
 def starting_state(experiment: Experiment, checkpoints: Checkpoints):
@@ -90,9 +98,23 @@ def training_batches(pipeline: TrainPipeline, mesh, start: int):
 
 
 def fingerprints(config) -> dict[str, str]:
-    """Fingerprint of every source that the config trains or evaluates on."""
-    specs = {"train": config.data.source} | {name: e.source for name, e in config.evaluations.items()}
-    return {name: open_source(spec).fingerprint() for name, spec in specs.items()}
+    """Fingerprint of every source that the config trains or evaluates on.
+
+    Raises:
+        UserError: naming the key whose source cannot be opened.
+    """
+    keys = {name: f"evaluations.{name}.source" for name in config.evaluations}
+    keys |= {f"{name} train": f"evaluations.{name}.train" for name, e in config.evaluations.items() if "train" in e}
+    keys |= {"train": "data.source"}
+    return {name: _fingerprint(config, key) for name, key in keys.items()}
+
+
+def _fingerprint(config, key: str) -> str:
+    spec = config_lib.lookup(config, key)
+    try:
+        return open_source(spec).fingerprint()
+    except UserError as error:
+        raise UserError(error.what, where=f"config.{key} = {spec!r}; {error.where}", remedy=error.remedy) from error
 
 
 def last_results(workdir: Path) -> dict[str, float]:

@@ -18,10 +18,15 @@ PACKAGES = ("mmjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grai
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file in one move, so that a kill leaves the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    """Replace a file in one move, so that a kill or a full disk leaves the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write: {error.strerror}", where=str(path), remedy="free space or make the folder writable"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -63,8 +68,8 @@ def settle(workdir: Path, config, data: dict[str, str]) -> None:
     """
     config_file, environment_file = workdir / "config.json", workdir / "environment.json"
     if config_file.exists() and environment_file.exists():
-        changed = config_lib.differences(config_lib.from_json(config_file.read_text()), config)
-        before = json.loads(environment_file.read_text())["data"]
+        changed = config_lib.differences(read_config(workdir), config)
+        before = _recorded_data(environment_file)
         changed += [
             f"data of {k}: {before.get(k)} -> {data.get(k)}" for k in sorted({*before, *data}) if before.get(k) != data.get(k)
         ]
@@ -76,6 +81,14 @@ def settle(workdir: Path, config, data: dict[str, str]) -> None:
             )
     write_atomically(environment_file, json.dumps(environment(data), indent=2))
     write_atomically(config_file, config_lib.to_json(config))
+
+
+def _recorded_data(environment_file: Path) -> dict[str, str]:
+    try:
+        return json.loads(environment_file.read_text())["data"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        remedy = "choose another --workdir, or delete the file to give up the check that the data is the same"
+        raise UserError("environment.json is damaged", where=str(environment_file), remedy=remedy) from error
 
 
 def environment(data: dict[str, str]) -> dict:
@@ -108,9 +121,16 @@ def read_config(workdir: Path):
     """The config that a workdir was trained with.
 
     Raises:
-        UserError: if the folder is no workdir.
+        UserError: if the folder is no workdir, or its config.json damaged or of another version.
     """
+    file = Path(workdir) / "config.json"
     try:
-        return config_lib.from_json((Path(workdir) / "config.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError("no run here: config.json is missing or damaged", where=str(workdir)) from error
+        config = config_lib.from_json(file.read_text())
+        config_lib.validate(config)
+    except FileNotFoundError as error:
+        raise UserError("no run here", where=str(file), remedy="name a folder that `mmjax train` wrote") from error
+    except (OSError, ValueError, TypeError, UserError) as error:
+        reason = error.what if isinstance(error, UserError) else str(error)
+        remedy = "restore it from a copy, or choose another --workdir"
+        raise UserError(f"config.json is damaged: {reason}", where=str(file), remedy=remedy) from error
+    return config

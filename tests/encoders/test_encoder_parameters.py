@@ -93,8 +93,9 @@ def test_names_and_shapes(scan):
 
 
 def test_every_size_makes_a_valid_encoder():
-    for kind, cls in ENCODERS.items():
-        for name in SIZES[kind]:
+    for kind, names in SIZES.items():
+        cls = ENCODERS[kind]
+        for name in names:
             cls(**size(kind, f"{name}/14" if kind == "vit" else name))
 
 

@@ -1,0 +1,89 @@
+"""The evaluations that a config can name, on real data and embeddings that need no model."""
+
+import numpy as np
+import pytest
+
+from mmjax import config as config_lib
+from mmjax.errors import UserError
+from mmjax.evaluation.baselines import baselines
+from mmjax.evaluation.embeddings import Embeddings
+from mmjax.evaluation.kinds import Gap, LinearProbe, Neighbours, Retrieval, ZeroShot
+
+WIDTH = 48
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def encode(stream, batch):
+    """Pictures: 4 x 4 averages of their colours. Texts: counts of their tokens, folded."""
+    if stream == "image":
+        x = batch["image"].reshape(-1, 4, 4, 4, 4, 3).mean((2, 4)).reshape(len(batch["image"]), -1)
+        return unit(255.0 - x + 1e-3).astype(np.float32)
+    x = np.zeros((len(batch["text"]), WIDTH))
+    for row, ids in enumerate(batch["text"]):
+        np.add.at(x[row], ids % WIDTH, 1.0)
+    return unit(x).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    data = config_lib.default().data
+    data.image_size = 16
+    return Embeddings(encode, data, batch_size=50, mesh=None)
+
+
+def test_retrieval_counts_every_picture_and_every_caption(embeddings):
+    result = Retrieval("emoji:validation-unseen", captions="{label}")(embeddings)
+    assert result.metrics["image_to_text_queries"] == 3 * result.metrics["text_to_image_queries"]
+    captions = result.metrics["text_to_image_queries"]
+    assert result.chance["image_to_text_R@1"] == pytest.approx(1 / captions)
+    assert 0 <= result.metrics["image_to_text_R@1"] <= result.metrics["image_to_text_R@10"] <= 1
+
+
+def test_captions_in_another_language(embeddings):
+    german = embeddings.captions("emoji:validation-unseen", "{label}", language="de")
+    english = embeddings.captions("emoji:validation-unseen", "{label}", language="en")
+    assert len(german.rows) == len(english.rows) and german.rows[0].text != english.rows[0].text
+
+
+def test_zero_shot_chance_is_one_of_the_classes(embeddings):
+    result = ZeroShot("emoji:validation-unseen", label="group", templates=("a picture of {c}",))(embeddings)
+    groups = len(set(embeddings.labels("emoji:validation-unseen", "group", np.arange(20))))
+    assert result.chance["acc1"] <= 1 / groups and result.metrics.keys() >= {"acc1", "mean_per_class_recall"}
+
+
+def test_pixels_tell_groups_apart_better_than_chance(embeddings):
+    """Neighbours and probe see structure that is there: pictures of one group share colours and outlines."""
+    knn = Neighbours("emoji:train", "emoji:validation-unseen", label="group", k=5)(embeddings).metrics
+    probe = LinearProbe("emoji:validation-style", "emoji:validation-unseen", label="group")(embeddings).metrics
+    assert knn["acc1"] > 0.4 and probe["acc1"] > 0.25
+
+
+def test_gap_of_pictures_and_their_captions(embeddings):
+    metrics = Gap("emoji:validation-unseen", captions="{label}")(embeddings).metrics
+    pictures = embeddings.pictures("emoji:validation-unseen")
+    captions = embeddings.captions("emoji:validation-unseen", "{label}")
+    partner = captions.vectors[np.searchsorted(captions.records, pictures.records)]
+    distance = np.linalg.norm(pictures.vectors.mean(0) - partner.mean(0))
+    assert metrics["modality_gap"] == pytest.approx(distance, rel=1e-5)
+
+
+def test_labels_and_pictures_that_are_not_there(embeddings):
+    with pytest.raises(UserError, match="has no field 'species'"):
+        ZeroShot("emoji:validation-unseen", label="species")(embeddings)
+    with pytest.raises(UserError, match="no picture in emoji:validation-unseen"):
+        Retrieval("emoji:validation-unseen", image_keys=("tiff",))(embeddings)
+
+
+def test_ridge_stands_beside_english_labels_only():
+    found = baselines(
+        {
+            "a": Retrieval("emoji:style", captions="{label}"),
+            "b": Retrieval("emoji:style", captions="{label}", language="de"),
+            "c": Retrieval("emoji:style", captions="{tags}"),
+        }
+    )
+    assert {name.split("/")[1] for name in found["ridge"]} == {"a"}
+    assert 0.3 < found["ridge"]["val/a/image_to_text_R@1"] < 0.6
