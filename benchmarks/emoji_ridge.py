@@ -3,8 +3,8 @@
     python benchmarks/emoji_ridge.py            (extra `bench`; about a minute on one core)
 
 An image is 16x16 box-averaged pixels, a text the TF-IDF of its words and character 4-grams. Ridge regression in the
-space of an RBF kernel predicts the text vector of an image; retrieval is by cosine. Kernel width, ridge and the share of
-tags in the target are chosen on the two validation splits; the test splits are looked at once. Prints JSON and writes
+space of an RBF kernel predicts the text vector of an image; retrieval is by cosine. Kernel width, ridge and the share
+of tags in the target are chosen on the validation splits; the test splits are looked at once. Prints JSON and writes
 mmjax/data/emoji/ridge.json, which `mmjax` shows in its tables.
 """
 

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
-from absl import flags
+from absl import flags, logging
 from ml_collections import config_flags
 
 from mmjax.errors import UserError
@@ -267,6 +267,8 @@ def _start_jax(values) -> None:
     """Join the other processes if there are any, and keep compiled programs for the next run."""
     import jax
 
+    if not values.debug:  # orbax logs the traceback of what it raises anyway
+        logging.set_verbosity(logging.FATAL)
     cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "mmjax", "compiled")
     jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

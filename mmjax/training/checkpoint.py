@@ -101,7 +101,7 @@ class Checkpoints:
             try:
                 return self._read(candidate, abstract_state)
             except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
-                reason = str(error).strip().splitlines()[0][:300]
+                reason = _reason(error)
                 if step is not None:
                     raise UserError(f"checkpoint {step} is damaged: {reason}", where=str(self.folder / str(step))) from error
                 where = "" if self._read_only else f" and is put aside in {self._put_aside(candidate)}"
@@ -182,10 +182,15 @@ class _Writer:
             raise error
 
 
+def _reason(error: Exception) -> str:
+    """The first line of an error; tensorstore puts long paths before what went wrong, so the end is kept."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 300 else f"{line[:100]} ... {line[-200:]}"
+
+
 def _cannot_write(folder: Path, error: Exception) -> UserError:
-    reason = str(error).strip().splitlines()[0][:300] if str(error) else type(error).__name__
     return UserError(
-        f"a checkpoint could not be written: {reason}",
+        f"a checkpoint could not be written: {_reason(error)}",
         where=str(folder),
         remedy="make room or mend permissions and start again: the checkpoint before it is whole",
     )

@@ -51,6 +51,7 @@ def train(config, workdir: str | Path) -> dict:
             done = int(state.step) >= experiment.total_steps
             if not done:
                 state, stopped = go_on(experiment, state, pipeline, suite, checkpoints, workdir)
+        report_replaced(pipeline.unreadable)
         if stopped:
             say(f"stopped by {stopped} after step {int(state.step)}; the same command goes on from there")
         elif not done:
@@ -75,6 +76,14 @@ def go_on(experiment: Experiment, state, pipeline, suite: Suite, checkpoints: Ch
             evaluate=suite.due,
             progress=progress,
         )
+
+
+def report_replaced(unreadable) -> None:
+    """Say which samples could not be read and were replaced by others, if any."""
+    if unreadable.reasons:
+        say(f"replaced unreadable samples among {unreadable.rows} rows: {unreadable.by_reason()}")
+        for fault in unreadable.examples:
+            say(f"  {fault}")
 
 
 def starting_state(experiment: Experiment, checkpoints: Checkpoints):

@@ -129,7 +129,7 @@ def read_config(workdir: Path):
         config_lib.validate(config)
     except FileNotFoundError as error:
         raise UserError("no run here", where=str(file), remedy="name a folder that `mmjax train` wrote") from error
-    except (OSError, ValueError, TypeError, UserError) as error:
+    except (OSError, ValueError, AttributeError, UserError) as error:
         reason = error.what if isinstance(error, UserError) else str(error)
         remedy = "restore it from a copy, or choose another --workdir"
         raise UserError(f"config.json is damaged: {reason}", where=str(file), remedy=remedy) from error

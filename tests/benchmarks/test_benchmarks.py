@@ -1,13 +1,116 @@
-"""Every benchmark runs on the tiny config and prints the numbers that README quotes, consistent with one another."""
+"""Every benchmark runs on the tiny config and prints the numbers it promises, consistent with one another."""
 
-import argparse
+import collections
+import importlib
 import json
 import os
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import common, run_all, step_flops
+from benchmarks import common, run_all
+from benchmarks.step_flops import find_products
+from mmjax.training.flops import count_flops
+
+TINY = "tests/tiny.py"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """`run(name, *flags)`: the JSON object that a benchmark prints and writes on the tiny config."""
+    monkeypatch.setenv("GLIBC_TUNABLES", "")  # or it would start this process again, for other allocator settings
+
+    def run(name, *flags):
+        output = tmp_path / "results" / f"{name}.json"
+        monkeypatch.setattr("sys.argv", [name, f"--config={TINY}", f"--output={output}", *flags])
+        importlib.import_module(f"benchmarks.{name}").main()
+        printed = json.loads(capsys.readouterr().out)
+        assert printed == json.loads(output.read_text())
+        assert printed["benchmark"] == name and printed["config"] == TINY
+        assert printed["machine"]["cores"] >= 1 and len(printed["load_average"]["after"]) == 3
+        return printed
+
+    return run
+
+
+def test_overhead(run):
+    found = run("overhead", "--rounds=1", "--block=2")
+    wall = {name: times["median"] for name, times in found["step_seconds"].items()}
+    assert wall.keys() == {"loop", "bare", "fed"} == found["step_processor_seconds"].keys()
+    assert found["loop_to_bare"]["median"] == pytest.approx(wall["loop"] / wall["bare"], rel=2e-3)
+    assert found["loop_to_fed"]["median"] == pytest.approx(wall["loop"] / wall["fed"], rel=2e-3)
+    assert found["fed_to_bare"]["n"] == 1 and found["data"]["batch_processor_seconds"] > 0
+
+
+def test_checkpoint_stall(run):
+    found = run("checkpoint_stall", "--rounds=2", "--steps=2")
+    assert found["state_bytes"] > 100_000
+    later, step = found["later_save_seconds"], found["step_seconds"]
+    assert later["n"] == 1 and step["n"] == 4
+    share = found["later_save_to_step"]["median"]
+    assert later["max"] / step["max"] * 0.99 <= share <= later["max"] / step["min"] * 1.01
+    assert found["steps_while_writing"]["min"] >= 1
+    assert found["later_save_whole_cost_in_steps"].keys() == {"median", "min", "max", "n"}
+
+
+def test_step_flops(run):
+    found = run("step_flops", "--rounds=1", "--calls=1", "--side=64")
+    assert found["seconds"].keys() == {"step", "forward", "forward without noise", "forward and backward", "update"}
+    rate, step = found["step_gflop_per_second"]["median"], found["seconds"]["step"]["median"]
+    assert found["step_gflop"] == pytest.approx(rate * step, rel=2e-3)
+    assert found["share_of_matmul_rate"]["median"] == pytest.approx(
+        rate / found["matmul_gflop_per_second"]["median"], rel=2e-3
+    )
+    assert found["share_of_step_time"]["step"] == 1
+
+
+@pytest.mark.slow
+def test_allocator(run):
+    found = run("allocator", "--rounds=1", "--steps=10")
+    rates = found["examples_per_second"]
+    assert found["tuned_to_plain"]["median"] == pytest.approx(rates["tuned"]["max"] / rates["plain"]["max"], rel=2e-3)
+
+
+@pytest.mark.slow
+def test_startup(run):
+    found = run("startup", "--repeats=1")
+    first, second = found["first_run_seconds"]["median"], found["second_run_seconds"]["median"]
+    assert 0 < second < first and found["second_to_first"]["median"] == pytest.approx(second / first, rel=2e-3)
+    before, after = found["parts_of_first_run_seconds"], found["parts_of_second_run_seconds"]
+    assert before.keys() == after.keys() and after["step: compile or load"] < before["step: compile or load"]
+
+
+def test_products_of_a_scan_are_those_that_count_flops_counts():
+    def function(a, b):
+        return jax.lax.scan(lambda x, _: (jnp.tanh(x @ b), None), a, length=3)[0] @ jnp.ones((4, 5))
+
+    args = jnp.ones((2, 4)), jnp.ones((4, 4))
+    counts = collections.Counter()
+    find_products(jax.make_jaxpr(function)(*args).jaxpr, 1, counts)
+    assert sorted((left, right, times) for (left, _, right, _, _), times in counts.items()) == [
+        ((2, 4), (4, 4), 3),
+        ((2, 4), (4, 5), 1),
+    ]
+    assert count_flops(function, *args) == 3 * 2 * 2 * 4 * 4 + 2 * 2 * 4 * 5
+
+
+def test_summary_and_ratios():
+    assert common.summary([4.0, 1.0, 3.0]) == {"median": 3.0, "min": 1.0, "max": 4.0, "n": 3}
+    assert common.ratios([2.0, 9.0], [1.0, 3.0]) == {"median": 2.5, "min": 2.0, "max": 3.0, "n": 2}
+    assert common.rounded({"a": [1.23456, 12345678], "b": ("x", 0.000123456)}) == {
+        "a": [1.235, 12345678],
+        "b": ["x", 0.0001235],
+    }
+
+
+def test_run_that_ends_early_is_told(tmp_path):
+    command = common.train_command(TINY, tmp_path / "run", "--config.batch_sise=2")
+    with pytest.raises(RuntimeError, match="ended early(.|\n)*batch_sise"):
+        common.train_until(1, command, dict(os.environ))
+
+
+def test_every_benchmark_of_run_all_is_here():
+    folder = common.ROOT / "benchmarks"
+    helpers = {"common", "run_all", "startup_parts", "emoji_ridge"}
+    assert set(run_all.BENCHMARKS) == {p.stem for p in folder.glob("*.py")} - helpers

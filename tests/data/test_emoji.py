@@ -1,5 +1,6 @@
 """The emoji that ship: what each split holds, that nothing of a test is trained, and how families are told apart."""
 
+import hashlib
 import io
 import json
 import tarfile
@@ -246,3 +247,12 @@ def test_licences_travel_with_the_data():
     for words in ("Noto Emoji", "Fluent Emoji", "Twemoji", "emojibase-data", "CC BY 4.0"):
         assert words in notice
     assert len(list((FOLDER / "licenses").glob("*.txt"))) == 4
+
+
+def test_the_ridge_baseline_belongs_to_these_tars():
+    baseline = json.loads((FOLDER / "ridge.json").read_text())
+    digests = {split: hashlib.sha256(Path(shard(split)).read_bytes()).hexdigest() for split in SPLITS}
+    assert baseline["data_sha256"] == digests
+    for split in ("style", "unseen"):
+        for name, value in baseline["all_styles"]["test"][split].items():
+            assert baseline["chance"][split][name] < value < 1

@@ -1,0 +1,88 @@
+"""Two processes started by launch/local.sh train as one: same losses, same metrics, and one may go on alone."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmjax.training.history import read_history
+from tests import tiny
+
+ROOT = Path(tiny.__file__).parent.parent
+TRAIN = ["train", "--config=tests/tiny.py:12"]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """Starts `mmjax train` on a workdir in so many processes, each with one device; what they say goes to a file."""
+    logs = tmp_path_factory.mktemp("logs")
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "TMPDIR": str(logs),
+    }
+
+    def start(workdir, processes):
+        command = [*TRAIN, f"--workdir={workdir}"]
+        command = ["launch/local.sh", str(processes), "--", *command] if processes > 1 else ["mmjax", *command]
+        said = logs / f"{workdir.name}-{processes}.txt"
+        with open(said, "w") as out:
+            return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT), said
+
+    return start
+
+
+def end(process, said) -> str:
+    """Wait for exit status 0; what was said."""
+    try:
+        status = process.wait(240)
+    finally:
+        process.terminate()
+    assert status == 0, said.read_text()
+    return said.read_text()
+
+
+@pytest.fixture(scope="module")
+def alone(start, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("alone")
+    end(*start(workdir, 1))
+    return workdir
+
+
+def assert_same_numbers(one, other):
+    """Every loss and norm to 1e-5, every evaluated metric too; but for measured times."""
+    times = ("samples_per_second", "batch_time", "data_time", "flops_per_second")
+    one, other = read_history(one), read_history(other)
+    assert [row.keys() for row in one] == [row.keys() for row in other]
+    for left, right in zip(one, other, strict=True):
+        for name in left:
+            if not name.endswith(times):
+                np.testing.assert_allclose(left[name], right[name], rtol=1e-5, err_msg=f"{name} at {left['step']}")
+
+
+def test_two_processes_give_the_numbers_of_one(start, alone, tmp_path):
+    said = end(*start(tmp_path, 2))
+    assert said.count("step 7/12") == 1, "only the first process speaks"
+    assert_same_numbers(alone, tmp_path)
+    assert (tmp_path / "report.html").exists()
+    assert end(*start(tmp_path, 2)).count("this run is complete") == 1
+
+
+def test_one_process_goes_on_with_what_two_began(start, alone, tmp_path):
+    process, said = start(tmp_path, 2)
+    while "step 3/12" not in said.read_text():
+        assert process.poll() is None, said.read_text()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    stopped = re.search(r"stopped by (SIGTERM|a signal to another process) after step (\d+)", end(process, said))
+    last = max(int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit())
+    assert last == int(stopped[2]) < 12
+    assert f"going on from step {last} of 12" in end(*start(tmp_path, 1))
+    assert_same_numbers(alone, tmp_path)
