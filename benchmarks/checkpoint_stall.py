@@ -27,7 +27,7 @@ class Trainer:
         pipeline, experiment = build(config)
         with training_batches(pipeline, experiment.mesh, 0) as stream:
             self._batch = next(stream)
-        self.state, self._step = experiment.init(), experiment.compile_step()
+        self.state, (self._step, _) = experiment.init(), experiment.compile_step()
 
     def step(self) -> float:
         """Seconds of one step."""
@@ -75,6 +75,7 @@ def result(state, rounds: list[dict]) -> dict:
         "first_save_to_step": saves[0] / steps[0],
         "later_save_seconds": summary(saves[1:]),
         "later_save_to_step": ratios(saves[1:], steps[1:]),
+        "save_and_next_step_to_step": ratios([r["save"] + r["after"][0] for r in rounds[1:]], steps[1:]),
         "steps_while_writing": summary([len(r["after"]) for r in rounds[1:]]),
         "slowdown_while_writing": ratios([summary(r["after"])["median"] for r in rounds[1:]], steps[1:]),
         "later_save_whole_cost_in_steps": ratios(extra[1:], steps[1:]),

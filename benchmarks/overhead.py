@@ -35,7 +35,7 @@ class Rounds:
         self.wall: dict[str, list[float]] = {"loop": [], "bare": [], "fed": []}
         self.processor: dict[str, list[float]] = {"loop": [], "bare": [], "fed": []}
         self._block, self._stream = block, stream
-        self._step, self._state = experiment.compile_step(), experiment.init()
+        (self._step, _), self._state = experiment.compile_step(), experiment.init()
         self._batch = next(stream)
         self._alone(1, lambda: None)
 

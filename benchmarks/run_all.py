@@ -1,6 +1,6 @@
 """Run every benchmark and write its JSON to benchmarks/results.
 
-    python -m benchmarks.run_all            (about 15 minutes on two quiet cores)
+python -m benchmarks.run_all            (about 15 minutes on two quiet cores)
 """
 
 import subprocess

@@ -101,7 +101,7 @@ def parts(experiment, batch) -> dict:
     grads = jax.jit(jax.grad(loss))(state.params, keys)
     forward, backward = jax.jit(loss), jax.jit(jax.value_and_grad(loss))
     return {
-        "step": Chained(experiment.compile_step(), experiment.init(), batch),
+        "step": Chained(experiment.compile_step()[0], experiment.init(), batch),
         "forward": lambda: forward(state.params, keys),
         "forward without noise": lambda: forward(state.params, None),
         "forward and backward": lambda: backward(state.params, keys),

@@ -9,7 +9,7 @@ from mmjax import config as c
 LANGUAGES = ("de", "en", "es", "fr", "ja", "ru")
 HELD_OUT = "it"
 
-# The label, what goes with it, and the group's name now and then, so that it means something when pictures are classified.
+# The label, what goes with it, and now and then the group's name, so that it means something in classification.
 CAPTIONS = (
     ("{label}", 0.45),
     ("{label}, {tags}", 0.36),
@@ -22,7 +22,7 @@ CAPTIONS = (
 def get_config(arg: str = ""):
     """`arg`: "" for English, "multilingual" for six languages a step and a row for each, Italian never trained."""
     config = c.default()
-    config.duration = "2400 steps"
+    config.duration = "2000 steps"
     config.batch_size = 128
     config.embed_dim = 128
     config.ema_decay = 0.99

@@ -1,16 +1,15 @@
 """The command line: parse, call, print. Logic lives elsewhere, and JAX is imported only once a verb runs."""
 
 import json
+import logging
 import os
-import re
 import sys
-import traceback
 from collections.abc import Callable
 from typing import NamedTuple
 
-from absl import flags, logging
-from ml_collections import config_flags
+from absl import flags
 
+from mmjax.command_line import define_config, parse
 from mmjax.errors import UserError
 
 
@@ -38,12 +37,12 @@ def main(argv: list[str] | None = None) -> int:
         values = flags.FlagValues()
         _define_common(values)
         if "config" in verb.required:
-            _define_config(values, argv)
+            define_config(values, argv)
         verb.define(values)
         if {"-h", "--help"} & set(argv[1:]):
             print(f"mmjax {argv[0]}: {verb.summary}\n{_flag_help(values)}")
             return 0
-        _parse(values, verb.required, ["mmjax " + argv[0], *argv[1:]])
+        parse(values, verb.required, ["mmjax " + argv[0], *argv[1:]])
         result = verb.run(values)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if debug:
@@ -58,8 +57,10 @@ def main(argv: list[str] | None = None) -> int:
 def overview() -> str:
     """What `mmjax --help` prints."""
     lines = [f"  {name:8} {verb.summary}" for name, verb in VERBS.items()]
-    return "mmjax: contrastive multimodal training in JAX\n\nusage: mmjax VERB --flags\n\n" + "\n".join(lines) + (
-        "\n\n`mmjax VERB --help` lists the flags of a verb; docs/config.md every key of a config."
+    return (
+        "mmjax: contrastive multimodal training in JAX\n\nusage: mmjax VERB --flags\n\n"
+        + "\n".join(lines)
+        + ("\n\n`mmjax VERB --help` lists the flags of a verb; docs/config.md every key of a config.")
     )
 
 
@@ -153,17 +154,6 @@ def _define_common(values) -> None:
     flags.DEFINE_bool("debug", False, "show tracebacks of errors", flag_values=values)
 
 
-def _define_config(values, argv: list[str]) -> None:
-    config_flags.DEFINE_config_file(
-        "config",
-        None,
-        "config file, with --config.key=value for single keys",
-        flag_values=values,
-        sys_argv=["mmjax", *argv],
-        lock_config=False,
-    )
-
-
 def _distributed_flags(values) -> None:
     meaning = "host:port of process 0, or 'auto' on TPU pods and SLURM; empty: one process"
     flags.DEFINE_string("coordinator", "", meaning, flag_values=values)
@@ -173,68 +163,6 @@ def _distributed_flags(values) -> None:
 
 def _flag_help(values) -> str:
     return "\n".join(f"  --{name:14} {values[name].help}" for name in values)
-
-
-def _parse(values, required: tuple[str, ...], argv: list[str]) -> None:
-    """Parse flags and load the config file, every failure told as a UserError."""
-    try:
-        rest = values(argv)
-        missing = [name for name in required if values[name].value in (None, "")]
-        if missing:
-            raise UserError(f"--{missing[0]} is missing", remedy=f"`{argv[0]} --help` lists the flags")
-        if "config" in values and not hasattr(values.config, "to_dict"):
-            where = values["config"].config_filename
-            raise UserError("get_config returns no config", where=where, remedy="let it return a changed default()")
-    except UserError:
-        raise
-    except Exception as error:  # a config file is a program, and may raise anything
-        raise _mistake(_original(error), argv) from error
-    if len(rest) > 1:
-        raise UserError(f"unexpected argument {rest[1]!r}", remedy="flags are written --name=value")
-
-
-def _original(error: Exception) -> Exception:
-    """What the config file raised, without what absl and ml_collections wrapped it in."""
-    if "Error whilst parsing config file" in str(error):
-        return error.__context__.__context__
-    return error.__cause__ if "Configuration is not available" in str(error) else error
-
-
-def _mistake(error: Exception, argv: list[str]) -> UserError:
-    """What is wrong with the flags or in the config file."""
-    match error:
-        case flags.Error():
-            return UserError(str(error), remedy=f"`{argv[0]} --help` lists the flags")
-        case SyntaxError():
-            return UserError(f"the config file is no Python: {error.msg}", where=f"{error.filename}:{error.lineno}")
-        case AttributeError() | KeyError() if _frames(error)[-1][0].endswith("config_dict.py"):
-            return _unknown_key(error, argv)
-    said = str(error).strip().splitlines() or [""]  # of a missing file ml_collections says much before its name
-    where = _place(error) or next((a for a in argv if a.startswith("--config=")), "")
-    what = f"the config does not load: {type(error).__name__}: {said[-1].strip()}"
-    return UserError(what, where=where, remedy="mend it; --debug shows the traceback")
-
-
-def _unknown_key(error: Exception, argv: list[str]) -> UserError:
-    """What ml_collections says of an unknown key, without its dump of the whole config."""
-    text = str(error)
-    close = re.search(r'Did you mean "(\w+)" instead of "(\w+)"', text)
-    name = close[2] if close else (re.search(r"\w+", text.replace('Key "', "")) or [text])[0]
-    flag = next((a.split("=")[0] for a in argv if re.search(rf"^--config\.(\w+\.)*{name}(\.|=|$)", a)), None)
-    remedy = (f"did you mean {close[1]!r}? " if close else "") + "docs/config.md lists every key"
-    return UserError(f"unknown config key {name!r}", where=flag or _place(error), remedy=remedy)
-
-
-def _place(error: BaseException) -> str:
-    """File and line of the innermost frame that is in no library; empty if there is none."""
-    here = os.path.dirname(__file__)
-    own = [f for f in _frames(error) if "/lib/python3" not in f[0] and not f[0].startswith((here, "<"))]
-    return "{}:{}".format(*own[-1]) if own else ""
-
-
-def _frames(error: BaseException) -> list[tuple[str, int]]:
-    """File and line of every frame of a traceback, the innermost last."""
-    return [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
 
 
 def _message(error: BaseException) -> str:
@@ -267,8 +195,11 @@ def _start_jax(values) -> None:
     """Join the other processes if there are any, and keep compiled programs for the next run."""
     import jax
 
-    if not values.debug:  # orbax logs the traceback of what it raises anyway
-        logging.set_verbosity(logging.FATAL)
+    if not values.debug:
+        # Of a write that fails, orbax logs the traceback and raises it too; what it leaves unfinished fails after that.
+        for name in ("absl", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        sys.unraisablehook = lambda _: None
     cache = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "mmjax", "compiled")
     jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR", cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -113,6 +113,7 @@ OPEN_SECTIONS = {
 }
 # Keys that leave the numbers of a run as they are, so that a resumed run may change them.
 FREE_ON_RESUME = ("mesh.", "log.", "profile.", "checkpoint.", "data.threads", "data.workers", "data.prefetch")
+DURATIONS = ("duration", "schedule.warmup", "schedule.cooldown", "schedule.timescale", "checkpoint.every", "log.every")
 PROJECTIONS = ("linear", "affine", "none")
 
 
@@ -142,7 +143,8 @@ def tower(kind: str, size: str = "", *, projection: str = "linear", **options) -
         projection: what maps the encoder's width to `embed_dim`: linear, affine (with bias) or none.
         **options: fields of the encoder class.
     """
-    from mmjax.encoders import ENCODERS, size as named_size
+    from mmjax.encoders import ENCODERS
+    from mmjax.encoders import size as named_size
 
     options = {**(named_size(kind, size) if size else {}), **options}
     entry = _entry("encoder", kind, ENCODERS, options, without=("dtype",))
@@ -215,9 +217,8 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[str]:
     """Lines "key: old -> new" for keys whose change would change the numbers of a run."""
     before, after = dict(flatten(old)), dict(flatten(new))
     changed = [k for k in sorted({*before, *after}) if before.get(k, "absent") != after.get(k, "absent")]
-    return [
-        f"{k}: {before.get(k, 'absent')} -> {after.get(k, 'absent')}" for k in changed if not k.startswith(FREE_ON_RESUME)
-    ]
+    changed = [k for k in changed if not k.startswith(FREE_ON_RESUME)]
+    return [f"{k}: {before.get(k, 'absent')} -> {after.get(k, 'absent')}" for k in changed]
 
 
 def validate(config: ConfigDict) -> None:
@@ -230,10 +231,9 @@ def validate(config: ConfigDict) -> None:
     for path, key in _leaves(KEYS):
         value = lookup(config, path)
         if key.choices and value not in key.choices:
-            raise UserError(
-                f"{path} = {value!r} is not known", where=f"config.{path}", remedy=f"use one of {', '.join(key.choices)}"
-            )
-    for path in ("duration", "schedule.warmup", "schedule.cooldown", "schedule.timescale", "checkpoint.every", "log.every"):
+            remedy = f"use one of {', '.join(key.choices)}"
+            raise UserError(f"{path} = {value!r} is not known", where=f"config.{path}", remedy=remedy)
+    for path in DURATIONS:
         parse_duration(lookup(config, path), where=f"config.{path}")
     for path in ("batch_size", "microbatches", "embed_dim", "data.context", "data.image_size"):
         if lookup(config, path) < 1:

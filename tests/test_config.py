@@ -108,7 +108,9 @@ def test_every_key_and_option_has_a_meaning():
 
 
 def test_the_reference_page_is_current():
-    assert (ROOT / "docs" / "config.md").read_text() == config_lib.markdown(), "run python -m mmjax.config > docs/config.md"
+    assert (ROOT / "docs" / "config.md").read_text() == config_lib.markdown(), (
+        "run python -m mmjax.config > docs/config.md"
+    )
 
 
 def test_differences_leave_out_what_a_resumed_run_may_change():

@@ -26,7 +26,9 @@ def test_meshes_that_do_not_fit(sizes):
 
 def test_batch_must_divide():
     check_batch(64, 4, mesh_of(data=4, fsdp=2))
-    with pytest.raises(UserError, match=r"batch_size 60 does not divide into 8 device\(s\) x 2.*(\n.*)*such as 48 or 64"):
+    with pytest.raises(
+        UserError, match=r"batch_size 60 does not divide into 8 device\(s\) x 2.*(\n.*)*such as 48 or 64"
+    ):
         check_batch(60, 2, mesh_of(data=4, fsdp=2))
     check_batch(2, 1, mesh_of(data=2, tensor=4))  # the tensor axis does not split the batch
 

@@ -69,5 +69,7 @@ def test_every_verb_is_in_the_table(name):
 
 
 def test_files_that_readme_names_exist():
-    for name in re.findall(r"\]\((?!http)([^)#]+)\)", README) + re.findall(r"`((?:tests|launch|configs)/[^`\s]*)`", README):
+    for name in re.findall(r"\]\((?!http)([^)#]+)\)", README) + re.findall(
+        r"`((?:tests|launch|configs)/[^`\s]*)`", README
+    ):
         assert (ROOT / name).exists(), name

@@ -20,9 +20,13 @@ def get_config(arg: str = ""):
     config.towers.image = c.tower(
         "vit", image_size=16, patch_size=8, width=16, depth=1, heads=2, pool="mean", drop_path=0.2, patch_dropout=0.25
     )
-    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=16, depth=1, heads=2, pool="mean", dropout=0.1)
+    config.towers.text = c.tower(
+        "text", vocab_size=2048, context=16, width=16, depth=1, heads=2, pool="mean", dropout=0.1
+    )
     config.objectives.contrastive = c.objective("softmax")
     config.log.every = "1 steps"
     config.checkpoint.every = "4 steps"
-    config.evaluations.unseen = c.evaluation("retrieval", source="emoji:validation-unseen", captions="{label}", every="100%")
+    config.evaluations.unseen = c.evaluation(
+        "retrieval", source="emoji:validation-unseen", captions="{label}", every="100%"
+    )
     return config

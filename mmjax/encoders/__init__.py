@@ -13,4 +13,14 @@ from mmjax.encoders.vit import ViT
 
 ENCODERS: dict[str, type] = {"vit": ViT, "mlp": PixelMLP, "text": TextTransformer}
 
-__all__ = ["ENCODERS", "SIZES", "Features", "PixelMLP", "TextTransformer", "ViT", "size", "stack_blocks", "unstack_blocks"]
+__all__ = [
+    "ENCODERS",
+    "SIZES",
+    "Features",
+    "PixelMLP",
+    "TextTransformer",
+    "ViT",
+    "size",
+    "stack_blocks",
+    "unstack_blocks",
+]

@@ -24,7 +24,8 @@ def baselines(evaluations) -> dict[str, dict[str, float]]:
     ridge = {
         f"val/{name}/{metric}": value
         for name, e in evaluations.items()
-        if (e.source, getattr(e, "captions", ""), getattr(e, "language", "")) in {(s, "{label}", "en") for s in by_source}
+        if (e.source, getattr(e, "captions", ""), getattr(e, "language", ""))
+        in {(s, "{label}", "en") for s in by_source}
         for metric, value in by_source[e.source].items()
     }
     return {"ridge": ridge} if ridge else {}

@@ -84,7 +84,9 @@ class Embeddings:
         for record, value in values.items():
             if value is None:
                 raise UserError(
-                    f"sample {source[record]['__key__']} has no field {field!r}", where=spec, remedy="name another label"
+                    f"sample {source[record]['__key__']} has no field {field!r}",
+                    where=spec,
+                    remedy="name another label",
                 )
         return [str(values[int(r)]) for r in records]
 

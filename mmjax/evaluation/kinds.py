@@ -206,7 +206,9 @@ def _labelled(evaluation, embeddings: Embeddings):
         for spec, side in zip((evaluation.train, evaluation.source), sides, strict=True)
     ]
     if not set(labels[1]) & set(labels[0]):
-        raise UserError(f"no class of {evaluation.source} occurs in {evaluation.train}", where=f"label {evaluation.label!r}")
+        raise UserError(
+            f"no class of {evaluation.source} occurs in {evaluation.train}", where=f"label {evaluation.label!r}"
+        )
     names = np.unique(labels[0] + labels[1])
     train, test = (np.searchsorted(names, part) for part in labels)
     return sides[0].vectors, train, sides[1].vectors, test

@@ -23,7 +23,8 @@ class Suite:
         self._data, self._mesh = experiment.config.data, experiment.mesh
         self._last = experiment.total_steps
         self._every = {
-            name: experiment.steps(e.every, where=f"config.evaluations.{name}.every") for name, e in self.evaluations.items()
+            name: experiment.steps(e.every, where=f"config.evaluations.{name}.every")
+            for name, e in self.evaluations.items()
         }
         self._encode = make_encoder(experiment.model, experiment.mesh)
 

@@ -20,13 +20,21 @@ PART_ROWS = 8192
 
 
 def embed_source(
-    workdir: str, *, source: str, stream: str, out: str, captions: str = "{txt}", language: str = "en", step: int | None = None
+    workdir: str,
+    *,
+    source: str,
+    stream: str,
+    out: str,
+    captions: str = "{txt}",
+    language: str = "en",
+    step: int | None = None,
 ) -> dict:
     """Write unit-norm embeddings of every picture or caption of a source under a run's (averaged) weights.
 
-    `.npy`: the (N, D) float32 array, and beside it `.ids.npy` (N,) text. `.parquet`: columns `id` and `embedding`, for
-    captions also `text`. An id is the sample's key and, for pictures, the member: "1f600.noto.webp". Rows that cannot be
-    read are left out. Parts lie in `OUT.parts/` until the last one is done; the same command goes on after the last whole part.
+    `.npy`: the (N, D) float32 array, and beside it `.ids.npy` (N,) text. `.parquet`: columns `id` and `embedding`,
+    for captions also `text`. An id is the sample's key and, for pictures, the member: "1f600.noto.webp". Rows that
+    cannot be read are left out. Parts lie in `OUT.parts/` until the last one is done; the same command goes on after
+    the last whole part.
 
     Args:
         workdir: folder of the run.
@@ -79,7 +87,12 @@ def embed_source(
     columns = {name: np.concatenate([p[name] for p in whole]) for name in whole[0].files}
     write(out, columns)
     shutil.rmtree(parts)
-    return {"out": str(out), "rows": len(columns["id"]), "width": columns["embedding"].shape[1], "step": int(state.step)}
+    return {
+        "out": str(out),
+        "rows": len(columns["id"]),
+        "width": columns["embedding"].shape[1],
+        "step": int(state.step),
+    }
 
 
 def _open_parts(out: Path, job: dict) -> Path:
@@ -90,7 +103,9 @@ def _open_parts(out: Path, job: dict) -> Path:
         record = parts / "job.json"
         if record.exists() and json.loads(record.read_text()) != job:
             raise UserError(
-                "unfinished parts of another job lie there", where=str(parts), remedy="delete that folder or choose another --out"
+                "unfinished parts of another job lie there",
+                where=str(parts),
+                remedy="delete that folder or choose another --out",
             )
         write_atomically(record, json.dumps(job))
     except OSError as error:

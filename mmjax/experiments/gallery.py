@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mmjax.data.rows import PictureRow
 from mmjax.data.examples import decode_resized
+from mmjax.data.rows import PictureRow
 from mmjax.data.sources import open_source
 from mmjax.evaluation.ranking import topk
 from mmjax.experiments.report import Hit, Query, Similarity

@@ -68,7 +68,9 @@ def write_results(workdir: Path, experiment, suite: Suite, state, metrics: dict[
         tables=tables,
         queries=queries,
         similarity=similarity,
-        notes=[f"{int(state.step)} steps of {experiment.config.batch_size} examples; recalls and accuracies in percent."],
+        notes=[
+            f"{int(state.step)} steps of {experiment.config.batch_size} examples; recalls and accuracies in percent."
+        ],
     )
     print("\n\n".join(format_table(t.rows, t.columns) for t in tables))
     print(f"\nreport: {path}")

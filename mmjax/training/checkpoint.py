@@ -1,7 +1,7 @@
 """Checkpoints: whole state, asynchronous, atomic, verified by a digest of every array.
 
-The digest is computed on the devices from the arrays' bits, so it costs no copy, does not depend on mesh or file format,
-and finds a file that was damaged after it was written.
+The digest is computed on the devices from the arrays' bits, so it costs no copy, does not depend on mesh or file
+format, and finds a file that was damaged after it was written.
 """
 
 import queue
@@ -67,12 +67,12 @@ class Checkpoints:
         Raises:
             UserError: if this or an earlier checkpoint could not be written (disk full, no permission).
         """
-        copy, sums = _copy_and_digest(state)
+        copy = _copy(state)
         best = {self._best: metrics[self._best]} if self._best and self._best in (metrics or {}) else None
         if self._writer:
-            self._writer.put(lambda: self._write(copy, sums, best))
+            self._writer.put(lambda: self._write(copy, best))
         else:
-            self._write(copy, sums, best)
+            self._write(copy, best)
 
     def wait(self) -> None:
         """Return when everything saved so far is on disk, or raise what kept it from there."""
@@ -103,7 +103,9 @@ class Checkpoints:
             except Exception as error:  # orbax and tensorstore raise many kinds for a damaged file
                 reason = _reason(error)
                 if step is not None:
-                    raise UserError(f"checkpoint {step} is damaged: {reason}", where=str(self.folder / str(step))) from error
+                    raise UserError(
+                        f"checkpoint {step} is damaged: {reason}", where=str(self.folder / str(step))
+                    ) from error
                 where = "" if self._read_only else f" and is put aside in {self._put_aside(candidate)}"
                 log(f"checkpoint {candidate} is damaged{where}: {reason}")
         return None
@@ -123,8 +125,9 @@ class Checkpoints:
             raise ValueError(f"the digest of {(wrong or ['the tree'])[0]} does not match what was saved")
         return restored.state
 
-    def _write(self, state, sums, metrics) -> None:
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), digest=ocp.args.JsonSave(_as_dict(sums)))
+    def _write(self, state, metrics) -> None:
+        digest = _as_dict(_digest(state))
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), digest=ocp.args.JsonSave(digest))
         try:
             self._manager.save(int(state.step), args=args, metrics=metrics)
         except (OSError, ValueError, RuntimeError) as error:
@@ -197,8 +200,8 @@ def _cannot_write(folder: Path, error: Exception) -> UserError:
 
 
 @jax.jit
-def _copy_and_digest(state):
-    return jax.tree.map(jnp.copy, state), _digest(state)
+def _copy(state):
+    return jax.tree.map(jnp.copy, state)
 
 
 @jax.jit

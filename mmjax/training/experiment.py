@@ -10,6 +10,7 @@ from mmjax.durations import to_steps
 from mmjax.mesh import batch_sharding, check_batch, make_mesh
 from mmjax.model import build_model
 from mmjax.objectives import build_objective
+from mmjax.training.flops import count_jaxpr_flops
 from mmjax.training.optimizer import build_optimizer
 from mmjax.training.schedule import build_schedule
 from mmjax.training.state import init_params, init_state, state_shardings
@@ -66,8 +67,9 @@ class Experiment:
         return placed_step
 
     def compile_step(self):
-        """The compiled training step; the state that it is given is used up."""
-        return jax.jit(self.train_step(), donate_argnums=0).lower(self.state, self.batch).compile()
+        """(step, flops): the compiled training step, which uses up the state it is given, and what one costs."""
+        traced = jax.jit(self.train_step(), donate_argnums=0).trace(self.state, self.batch)
+        return traced.lower().compile(), count_jaxpr_flops(traced.jaxpr.jaxpr)
 
     def steps(self, duration, *, where: str) -> int:
         """A duration such as "10%" in steps of this run, at least 1."""

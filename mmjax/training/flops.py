@@ -15,10 +15,11 @@ def count_flops(function, *args) -> int:
         function: any traceable function.
         *args: arrays or ShapeDtypeStructs.
     """
-    return _count(jax.make_jaxpr(function)(*args).jaxpr)
+    return count_jaxpr_flops(jax.make_jaxpr(function)(*args).jaxpr)
 
 
-def _count(jaxpr) -> int:
+def count_jaxpr_flops(jaxpr) -> int:
+    """The same for a function that is traced already."""
     return sum(_count_equation(e) for e in jaxpr.eqns)
 
 
@@ -31,9 +32,9 @@ def _count_equation(e) -> int:
         out_channels = kernel[e.params["dimension_numbers"].rhs_spec[0]]
         return 2 * math.prod(e.outvars[0].aval.shape) * math.prod(kernel) // out_channels
     if e.primitive.name == "cond":
-        return max(_count(branch.jaxpr) for branch in e.params["branches"])
+        return max(count_jaxpr_flops(branch.jaxpr) for branch in e.params["branches"])
     times = e.params["length"] if e.primitive.name == "scan" else 1
-    return times * sum(_count(getattr(j, "jaxpr", j)) for j in _inner_jaxprs(e.params))
+    return times * sum(count_jaxpr_flops(getattr(j, "jaxpr", j)) for j in _inner_jaxprs(e.params))
 
 
 def _inner_jaxprs(params):

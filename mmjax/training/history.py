@@ -105,5 +105,7 @@ def _wandb(config, workdir):
 
 def _missing(extra: str, key: str) -> UserError:
     return UserError(
-        f"{extra} is not installed", where=f"config.{key}", remedy=f"pip install 'mmjax[{extra}]', or leave the key unset"
+        f"{extra} is not installed",
+        where=f"config.{key}",
+        remedy=f"pip install 'mmjax[{extra}]', or leave the key unset",
     )

@@ -39,7 +39,9 @@ def init_from(folder: str, experiment, *, log=print) -> TrainState:
 
     params = jax.tree_util.tree_map_with_path(take, state.params)
     if not taken:
-        raise UserError(f"none of the {len(found)} arrays there matches this model", where=f"config.init_from = {folder}")
+        raise UserError(
+            f"none of the {len(found)} arrays there matches this model", where=f"config.init_from = {folder}"
+        )
     log(f"took {len(taken)} of {len(taken) + len(missing)} parameters from {folder}")
     for title, names in (("not there", missing), ("not used", sorted(found.keys() - set(taken)))):
         for name in names:

@@ -10,7 +10,7 @@ import jax
 
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
-from mmjax.training.flops import count_flops, peak_flops
+from mmjax.training.flops import peak_flops
 from mmjax.training.history import History
 from mmjax.training.profiling import profiler
 from mmjax.training.progress import Progress
@@ -47,8 +47,8 @@ def fit(
     config, start = experiment.config, int(state.step)
     log_every = experiment.steps(config.log.every, where="config.log.every")
     save_every = experiment.steps(config.checkpoint.every, where="config.checkpoint.every")
-    train_step = experiment.compile_step()
-    meter, history = Meter(experiment, log_every), History(workdir, start, config)
+    train_step, flops = experiment.compile_step()
+    meter, history = Meter(experiment, flops, log_every), History(workdir, start, config)
     last, stop = None, ""  # last: the step before, whose loss is looked at while the next one runs
     with stop_signals() as asked, batches(start) as stream, profiler(config.profile, workdir) as profile:
         for done in range(start + 1, experiment.total_steps + 1):
@@ -68,7 +68,12 @@ def fit(
                 if results:
                     history.write(done, results)
                 stop = agreed(asked(), done, log_every)
-                if stop or done % save_every == 0 or done == experiment.total_steps or config.checkpoint.best in results:
+                if (
+                    stop
+                    or done % save_every == 0
+                    or done == experiment.total_steps
+                    or config.checkpoint.best in results
+                ):
                     check_finite(last)
                     checkpoints.save(state, results)
             if stop:
@@ -88,17 +93,22 @@ def check_finite(last) -> None:
     raise UserError(
         f"the loss is {float(metrics['loss'])} at step {step}",
         where=f"not finite: {wrong}; the batch begins with the examples {first}",
-        remedy="the last checkpoint is whole: start again in a new workdir with a lower config.optimizer.learning_rate, "
-        "a longer warm-up or clipping, or mend these examples",
+        remedy="the last checkpoint is whole: start again in a new workdir with a lower "
+        "config.optimizer.learning_rate, a longer warm-up or clipping, or mend these examples",
     )
 
 
 class Meter:
-    """Rates between two logged steps: examples/s, share of time waiting for data, FLOP/s."""
+    """Rates between two logged steps: examples/s, share of time waiting for data, FLOP/s.
 
-    def __init__(self, experiment, every: int):
-        self._experiment, self._every = experiment, every
-        self._flops = count_flops(experiment.train_step(), experiment.state, experiment.batch)
+    Args:
+        experiment: the built `Experiment`.
+        flops: of one step, over all devices.
+        every: steps between two logged ones.
+    """
+
+    def __init__(self, experiment, flops: int, every: int):
+        self._experiment, self._flops, self._every = experiment, flops, every
         self._peak = peak_flops(jax.devices()[0])
         self._since, self._waited = time.perf_counter(), 0.0
 

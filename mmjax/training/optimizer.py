@@ -65,7 +65,8 @@ def decayed_parameters(params, no_decay: str) -> dict[str, bool]:
     """Parameter path -> whether weight decay applies: to matrices whose path `no_decay` does not match."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return {
-        path_name(p): _axes_of_one_layer(path_name(p), x) >= 2 and not re.search(no_decay, path_name(p)) for p, x in leaves
+        path_name(p): _axes_of_one_layer(path_name(p), x) >= 2 and not re.search(no_decay, path_name(p))
+        for p, x in leaves
     }
 
 

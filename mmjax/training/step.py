@@ -11,7 +11,9 @@ from mmjax.training.optimizer import frozen_parameters
 from mmjax.training.state import TrainState
 
 
-def make_train_step(model, objective, tx, mesh, *, seed: int = 0, microbatches: int = 1, ema_decay: float = 0.0, rules=()):
+def make_train_step(
+    model, objective, tx, mesh, *, seed: int = 0, microbatches: int = 1, ema_decay: float = 0.0, rules=()
+):
     """The pure function `step(state, batch) -> (state, metrics)`; jit it with donated state.
 
     Gradients are those of the objective on the whole global batch, whatever `microbatches`: every micro-batch is

@@ -17,9 +17,9 @@ from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.experiment import Experiment
 from mmjax.training.history import read_history
 from mmjax.training.init_from import init_from
+from mmjax.training.load import experiment_of, open_checkpoints
 from mmjax.training.loop import fit
 from mmjax.training.progress import Progress, say
-from mmjax.training.load import experiment_of, open_checkpoints
 from mmjax.training.workdir import locked, settle
 
 

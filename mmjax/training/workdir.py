@@ -71,7 +71,9 @@ def settle(workdir: Path, config, data: dict[str, str]) -> None:
         changed = config_lib.differences(read_config(workdir), config)
         before = _recorded_data(environment_file)
         changed += [
-            f"data of {k}: {before.get(k)} -> {data.get(k)}" for k in sorted({*before, *data}) if before.get(k) != data.get(k)
+            f"data of {k}: {before.get(k)} -> {data.get(k)}"
+            for k in sorted({*before, *data})
+            if before.get(k) != data.get(k)
         ]
         if changed:
             raise UserError(
@@ -110,7 +112,11 @@ def _git_commit() -> str:
     here = Path(__file__).parent
     try:
         out = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, timeout=5
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=5,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

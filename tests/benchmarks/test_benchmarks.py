@@ -50,6 +50,7 @@ def test_checkpoint_stall(run):
     assert later["n"] == 1 and step["n"] == 4
     share = found["later_save_to_step"]["median"]
     assert later["max"] / step["max"] * 0.99 <= share <= later["max"] / step["min"] * 1.01
+    assert found["save_and_next_step_to_step"]["median"] > share
     assert found["steps_while_writing"]["min"] >= 1
     assert found["later_save_whole_cost_in_steps"].keys() == {"median", "min", "max", "n"}
 

@@ -23,7 +23,7 @@ def start(tmp_path, monkeypatch):
 
     def start(*arguments, body=""):
         stand_in = tmp_path / "mmjax"
-        stand_in.write_text(f'#!/usr/bin/env bash\nid=${{@: -1}}; id=${{id#*=}}\n{body}\n')
+        stand_in.write_text(f"#!/usr/bin/env bash\nid=${{@: -1}}; id=${{id#*=}}\n{body}\n")
         stand_in.chmod(0o755)
         pipe = subprocess.PIPE
         return subprocess.Popen(["bash", LOCAL, *arguments], stdout=pipe, stderr=pipe, text=True, cwd=tmp_path)
@@ -94,7 +94,7 @@ def test_the_first_failure_stops_the_others_and_gives_the_status(start, tmp_path
 
 
 def test_a_failure_of_the_process_on_the_terminal_is_named_too(start):
-    status, _, err = finish(start("2", "--", "train", body='if ((id == 0)); then exit 2; fi; exec sleep 60'))
+    status, _, err = finish(start("2", "--", "train", body="if ((id == 0)); then exit 2; fi; exec sleep 60"))
     assert (status, "process 0 failed with status 2" in err) == (2, True)
 
 
@@ -112,8 +112,7 @@ def test_a_signal_reaches_every_process_once_and_they_may_stop_in_peace(start, t
 
 def test_after_a_stop_signal_a_slow_save_is_waited_for_though_another_process_failed(start, tmp_path):
     body = (
-        'trap "((id == 1)) && exit 9; sleep 1.5; touch saved; exit 0" TERM\n'
-        "touch up-$id; while :; do sleep 0.05; done"
+        'trap "((id == 1)) && exit 9; sleep 1.5; touch saved; exit 0" TERM\ntouch up-$id; while :; do sleep 0.05; done'
     )
     process = start("--logs=logs", "2", "--", "train", body=body)
     wait_for(tmp_path / "up-0", tmp_path / "up-1")

@@ -110,8 +110,8 @@ def test_killed_at_many_moments(whole_run, tmp_path, seed):
     begin = time.monotonic()
     Life(tmp_path / "timed").until(step(1)).end(signal.SIGKILL)
     to_first_step = time.monotonic() - begin
-    moments = [later(to_first_step * rng.uniform(0.05, 0.95)) for _ in range(3)]
-    moments += [step(rng.integers(1, 4)), saving, later(to_first_step * rng.uniform(0.05, 0.95)), step(rng.integers(6, 9))]
+    moments = [later(to_first_step * rng.uniform(0.05, 0.95)) for _ in range(4)]
+    moments += [step(rng.integers(1, 4)), saving, step(rng.integers(6, 9))]
     moments += [after(step(12), rng.uniform(0, 0.2)), saving, checkpoint(12)]
     for number, moment in enumerate(moments):
         assert Life(tmp_path / "run", number).until(moment).end(signal.SIGKILL) == -signal.SIGKILL

@@ -33,7 +33,9 @@ def test_linear_falls_between_warmup_and_cooldown():
 
 def test_rsqrt_counts_the_warmup_as_a_timescale():
     schedule = schedule_of(name="rsqrt", warmup="10 steps", timescale="20 steps", cooldown="10 steps")
-    np.testing.assert_allclose([schedule(s) for s in (10, 70, 95)], [2.0, 2 * (20 / 80) ** 0.5, 2 * (20 / 105) ** 0.5 / 2])
+    np.testing.assert_allclose(
+        [schedule(s) for s in (10, 70, 95)], [2.0, 2 * (20 / 80) ** 0.5, 2 * (20 / 105) ** 0.5 / 2]
+    )
 
 
 def test_no_room_for_warmup():

@@ -48,7 +48,7 @@ def build(config, devices=None):
 def run(config, devices=None):
     """Losses of all steps, and the last state."""
     experiment = build(config, devices)
-    state, step, losses = experiment.init(), experiment.compile_step(), []
+    state, (step, _), losses = experiment.init(), experiment.compile_step(), []
     for i in range(STEPS):
         placed = {k: jax.device_put(v, experiment.batch[k].sharding) for k, v in batch_of(i).items()}
         state, metrics = step(state, placed)
@@ -106,9 +106,13 @@ def test_frozen_tower_keeps_its_weights():
     config = small_config(**{"optimizer.rules": (("^model/image/", 0.0, 0.0),), "towers.image.depth": 0})
     before = build(config, jax.devices()[:1]).init()
     _, after = run(config, jax.devices()[:1])
-    for a, b in zip(*map(jax.tree.leaves, (before.params["model"]["image"], after.params["model"]["image"])), strict=True):
+    for a, b in zip(
+        *map(jax.tree.leaves, (before.params["model"]["image"], after.params["model"]["image"])), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
-    assert np.any(before.params["model"]["text_projection"]["kernel"] != after.params["model"]["text_projection"]["kernel"])
+    assert np.any(
+        before.params["model"]["text_projection"]["kernel"] != after.params["model"]["text_projection"]["kernel"]
+    )
 
 
 def test_batch_that_does_not_divide():

@@ -128,7 +128,9 @@ def test_non_finite_loss_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
     config = tiny_config(**{"objectives.contrastive.temperature": 1e-38})
     config.objectives.contrastive.max_scale = float("inf")
     config.objectives.contrastive.temperature = 1e-39
-    with pytest.raises(UserError, match=r"the loss is (nan|inf) at step 1(.|\n)*not finite(.|\n)*begins with the examples"):
+    with pytest.raises(
+        UserError, match=r"the loss is (nan|inf) at step 1(.|\n)*not finite(.|\n)*begins with the examples"
+    ):
         train(config, tmp_path)
     assert not any(p.name.isdigit() for p in (tmp_path / "checkpoints").iterdir())
 
