@@ -26,8 +26,19 @@ def main(argv: list[str] | None = None) -> int:
     """Run `mmjax VERB --flags`; the exit status is 0, 130 after Ctrl-C, or 2 for what is told as one message.
 
     That is a user's mistake, or a machine that refuses: a full disk, a folder that cannot be read.
+
+    Args:
+        argv: verb and flags; None: those of this process, which is left at once if the command failed.
     """
-    argv = sys.argv[1:] if argv is None else argv
+    status = _run(sys.argv[1:] if argv is None else argv)
+    if status and argv is None:
+        # Writes that a failure left unfinished call into Python from native threads, and would abort a regular exit.
+        sys.stdout.flush()
+        os._exit(status)
+    return status
+
+
+def _run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(overview())
         return 0

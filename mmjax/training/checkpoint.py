@@ -4,6 +4,7 @@ The digest is computed on the devices from the arrays' bits, so it costs no copy
 format, and finds a file that was damaged after it was written.
 """
 
+import contextlib
 import queue
 import shutil
 import threading
@@ -82,8 +83,11 @@ class Checkpoints:
 
     def close(self) -> None:
         """Finish writing and release threads."""
-        self.wait()
-        self._manager.close()
+        try:
+            self.wait()
+        finally:
+            with contextlib.suppress(OSError, ValueError, RuntimeError):  # `wait` has told of it
+                self._manager.close()
 
     def restore(self, abstract_state, step: int | None = None, log=print):
         """The state of `step`, or of the newest checkpoint that is whole; None where there is none.
