@@ -32,7 +32,7 @@ def start_as_train() -> None:
     from mmjax import cli
 
     values = argparse.Namespace(debug=False)
-    cli._tune_allocator(values)
+    cli.tune_allocator()
     cli._start_jax(values)
 
 

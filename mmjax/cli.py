@@ -30,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: verb and flags; None: those of this process, which is left at once if the command failed.
     """
+    if argv is None and sys.argv[1:2] == ["train"]:
+        tune_allocator()
     status = _run(sys.argv[1:] if argv is None else argv)
     if status and argv is None:
         # Writes that a failure left unfinished call into Python from native threads, and would abort a regular exit.
@@ -76,7 +78,6 @@ def overview() -> str:
 
 
 def _train(values) -> dict | None:
-    _tune_allocator(values)
     _start_jax(values)
     from mmjax.training.train import train
 
@@ -186,12 +187,12 @@ def _message(error: BaseException) -> str:
     return str(error)
 
 
-def _tune_allocator(values) -> None:
+def tune_allocator() -> None:
     """Start again under allocator settings that a CPU run gains from; they only work set before the process starts."""
     accelerators = ("/dev/nvidiactl", "/dev/accel0", "/dev/vfio")
     if os.environ.get("JAX_PLATFORMS") != "cpu" and any(map(os.path.exists, accelerators)):
         return
-    if not sys.platform.startswith("linux") or "GLIBC_TUNABLES" in os.environ or values.debug:
+    if not sys.platform.startswith("linux") or "GLIBC_TUNABLES" in os.environ:
         return
     settings = {
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",

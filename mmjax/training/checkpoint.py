@@ -69,11 +69,13 @@ class Checkpoints:
             UserError: if this or an earlier checkpoint could not be written (disk full, no permission).
         """
         copy = _copy(state)
+        # On several devices the digest communicates, and such programs must start in the same order everywhere: here.
+        digest = _digest(copy) if jax.device_count() > 1 else None
         best = {self._best: metrics[self._best]} if self._best and self._best in (metrics or {}) else None
         if self._writer:
-            self._writer.put(lambda: self._write(copy, best))
+            self._writer.put(lambda: self._write(copy, digest, best))
         else:
-            self._write(copy, best)
+            self._write(copy, digest, best)
 
     def wait(self) -> None:
         """Return when everything saved so far is on disk, or raise what kept it from there."""
@@ -129,9 +131,9 @@ class Checkpoints:
             raise ValueError(f"the digest of {(wrong or ['the tree'])[0]} does not match what was saved")
         return restored.state
 
-    def _write(self, state, metrics) -> None:
-        digest = _as_dict(_digest(state))
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), digest=ocp.args.JsonSave(digest))
+    def _write(self, state, digest, metrics) -> None:
+        digest = ocp.args.JsonSave(_as_dict(digest or _digest(state)))
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), digest=digest)
         try:
             self._manager.save(int(state.step), args=args, metrics=metrics)
         except (OSError, ValueError, RuntimeError) as error:
