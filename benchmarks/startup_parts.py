@@ -26,7 +26,6 @@ def main():
 
     lap("imports")
     from benchmarks.common import build, load_config
-    from mmjax.training.loop import Meter
 
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)  # as mmjax.cli
     config = load_config(sys.argv[1])
@@ -34,12 +33,8 @@ def main():
     lap("config, data source, shapes of the state")
     state = jax.block_until_ready(experiment.init())
     lap("state: trace, compile, run")
-    lowered = jax.jit(experiment.train_step(), donate_argnums=0).lower(experiment.state, experiment.batch)
-    lap("step: trace and lower")
-    step = lowered.compile()
-    lap("step: compile or load")
-    Meter(experiment, 1)
-    lap("step: count FLOPs")
+    step, _ = experiment.compile_step()
+    lap("step: trace, count FLOPs, compile or load")
     with mmjax.training.train.training_batches(pipeline, experiment.mesh, 0) as stream:
         batch = next(stream)
         lap("first batch")

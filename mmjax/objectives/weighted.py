@@ -18,13 +18,14 @@ class WeightedObjectives(nn.Module):
 
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
-        """The loss () and the metrics of every part; the first part's carry no prefix, the others' their name."""
+        """The loss () and the metrics of every part, under "<part>/" where there are several."""
         total, metrics = 0.0, {}
-        for i, (name, kind, options) in enumerate(self.parts):
+        for name, kind, options in self.parts:
             part = OBJECTIVES[kind](**dict(options), name=name)
             loss, values = part(features, batch, train=train)
             total += part.weight * loss
-            metrics |= {k if i == 0 else f"{name}/{k}": v for k, v in values.items()}
+            prefix = f"{name}/" if len(self.parts) > 1 else ""
+            metrics |= {prefix + k: v for k, v in values.items()}
         return total, metrics | {"loss": total}
 
     def after_update(self, params):
