@@ -7,9 +7,9 @@ Result:  image-to-text R@1/5/10 of 44.5/75.1/83.1 % for known concepts in an uns
          chance 0.5/2.3/4.6); 51.9 % of unseen concepts' pictures in the right one of 8 groups. Seed 0; the same to the
          bit in every run on one machine.
 
-The recipe was chosen on the splits validation-style and validation-unseen: pixels of 16 x 16 and a plain residual network
-did as well as vision transformers of three times its cost; a second picture of the same concept in another style, pulled
-to the first, helped most. Soft targets, more tags, larger batches and widths, and bags of n-grams as text did not help.
+The recipe was chosen on the splits validation-style and validation-unseen: pixels of 16 x 16 and a plain residual
+network did as well as vision transformers of three times its cost; a second picture of the same concept in another
+style, pulled to the first, helped. Soft targets, more tags, larger batches and widths, and bags of n-grams as text did not help.
 """
 
 from mmjax import config as c

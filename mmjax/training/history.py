@@ -3,12 +3,21 @@
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
 from mmjax.errors import UserError
 from mmjax.training.workdir import write_atomically
+
+
+class Tracker(NamedTuple):
+    """Something that takes rows of metrics, `write(step, metrics)`, and is closed at the end."""
+
+    write: Callable[[int, dict[str, float]], None]
+    close: Callable[[], None]
 
 
 class History:
@@ -28,22 +37,22 @@ class History:
 
     def __init__(self, workdir: Path, step: int, config=None):
         self.path = Path(workdir) / "metrics.jsonl"
-        self._writers = []
+        self._writers: list[Tracker] = []
         if jax.process_index() == 0:
             rows = [row for row in read_history(workdir) if row["step"] <= step]
             write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in rows))
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  closed by close()
-            self._writers = [self._append, *(_trackers(config, workdir) if config else [])]
+            self._writers = [Tracker(self._append, self._file.close), *(_trackers(config, workdir) if config else [])]
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Append one row; a kill may cut it, and `read_history` then leaves it out."""
-        for write in self._writers:
-            write(step, metrics)
+        for writer in self._writers:
+            writer.write(step, metrics)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._writers:
-            self._file.close()
+        """Close the file and the trackers, which may still hold rows back."""
+        for writer in self._writers:
+            writer.close()
 
     def _append(self, step: int, metrics: dict[str, float]) -> None:
         line = json.dumps({"step": step, **metrics}) + "\n"
@@ -68,7 +77,7 @@ def read_history(workdir: Path) -> list[dict]:
     return rows
 
 
-def _trackers(config, workdir) -> list:
+def _trackers(config, workdir) -> list[Tracker]:
     trackers = []
     if config.log.tensorboard:
         trackers.append(_tensorboard(Path(workdir) / "tensorboard"))
@@ -77,7 +86,7 @@ def _trackers(config, workdir) -> list:
     return trackers
 
 
-def _tensorboard(folder: Path):
+def _tensorboard(folder: Path) -> Tracker:
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
@@ -87,12 +96,11 @@ def _tensorboard(folder: Path):
     def write(step, metrics):
         for name, value in metrics.items():
             writer.add_scalar(name, value, step)
-        writer.flush()
 
-    return write
+    return Tracker(write, writer.close)
 
 
-def _wandb(config, workdir):
+def _wandb(config, workdir) -> Tracker:
     try:
         import wandb
     except ImportError as error:
@@ -100,7 +108,7 @@ def _wandb(config, workdir):
     # The folder's name as id: a resumed run goes on in the same curve.
     name = Path(workdir).absolute().name
     run = wandb.init(project=config.log.wandb, id=name, dir=str(workdir), resume="allow", config=config.to_dict())
-    return lambda step, metrics: run.log(metrics, step=step)
+    return Tracker(lambda step, metrics: run.log(metrics, step=step), run.finish)
 
 
 def _missing(extra: str, key: str) -> UserError:

@@ -48,9 +48,14 @@ def fit(
     log_every = experiment.steps(config.log.every, where="config.log.every")
     save_every = experiment.steps(config.checkpoint.every, where="config.checkpoint.every")
     train_step, flops = experiment.compile_step()
-    meter, history = Meter(experiment, flops, log_every), History(workdir, start, config)
+    meter = Meter(experiment, flops, log_every)
     last, stop = None, ""  # last: the step before, whose loss is looked at while the next one runs
-    with stop_signals() as asked, batches(start) as stream, profiler(config.profile, workdir) as profile:
+    with (
+        contextlib.closing(History(workdir, start, config)) as history,
+        stop_signals() as asked,
+        batches(start) as stream,
+        profiler(config.profile, workdir) as profile,
+    ):
         for done in range(start + 1, experiment.total_steps + 1):
             with meter.waiting():
                 batch = next(stream)
@@ -79,7 +84,6 @@ def fit(
             if stop:
                 break
     checkpoints.wait()
-    history.close()
     return state, stop
 
 
