@@ -9,7 +9,8 @@ Result:  image-to-text R@1/5/10 of 44.5/75.1/83.1 % for known concepts in an uns
 
 The recipe was chosen on the splits validation-style and validation-unseen: pixels of 16 x 16 and a plain residual
 network did as well as vision transformers of three times its cost; a second picture of the same concept in another
-style, pulled to the first, helped. Soft targets, more tags, larger batches and widths, and bags of n-grams as text did not help.
+style, pulled to the first, helped. Soft targets, more tags, larger batches and widths, and bags of n-grams as text did
+not.
 """
 
 from mmjax import config as c
