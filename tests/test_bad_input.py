@@ -177,14 +177,18 @@ def test_full_disk_in_mid_save_keeps_the_checkpoint_before(tmp_path):
 
 def test_full_disk_while_logging(told, tmp_path, monkeypatch):
     """/dev/full refuses every byte, as a full disk does."""
-    monkeypatch.setattr(loop.History, "__init__", full_history)
+    monkeypatch.setattr(loop, "History", FullHistory)
     message = told("train", TINY, f"--workdir={tmp_path}")
     assert "cannot write: No space left on device" in message and "metrics.jsonl" in message
 
 
-def full_history(self, workdir, step, config):
-    self.path, self._file = workdir / "metrics.jsonl", open("/dev/full", "ab", buffering=0)  # noqa: SIM115
-    self._writers = [self._append]
+class FullHistory(loop.History):
+    """The history of a run whose disk filled up after it began."""
+
+    def __init__(self, workdir, step, config):
+        super().__init__(workdir, step, config)
+        self._file.close()
+        self._file = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
 
 
 def test_loss_that_is_not_finite(told, tmp_path):
