@@ -30,12 +30,6 @@ def get_config(arg):
 """
 
 
-@pytest.fixture(autouse=True)
-def same_process(monkeypatch):
-    """`mmjax train` starts itself again with other allocator settings unless there are some."""
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
-
-
 @pytest.fixture
 def told(capsys):
     """The message of a command that must fail: one, with status 2, without a traceback."""

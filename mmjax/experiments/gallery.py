@@ -9,22 +9,20 @@ from mmjax.evaluation.ranking import topk
 from mmjax.experiments.report import Hit, Query, Similarity
 
 
-def nearest_pictures(evaluation, embeddings, data, *, queries: int = 12, k: int = 5) -> list[Query]:
-    """The `k` pictures nearest to each of some captions of a retrieval evaluation.
+def nearest_pictures(pictures, captions, show, *, mesh=None, queries: int = 12, k: int = 5) -> list[Query]:
+    """The `k` pictures nearest to each of some captions.
 
     Args:
-        evaluation: a retrieval evaluation, for its source.
-        embeddings: the weights' `Embeddings`.
-        data: `config.data`, for how pictures are sized.
+        pictures, captions: both sides of a retrieval evaluation, `Embedded`.
+        show: PictureRow -> (H, W, 3) uint8, such as `Pictures`.
+        mesh: devices to search on.
         queries: how many captions, spread evenly over the source.
         k: how many pictures each.
     """
-    pictures, captions = evaluation.sides(embeddings)
     chosen = _spread(len(captions.rows), queries)
     k = min(k, len(pictures.rows))
-    nearest, _ = topk(captions.vectors[chosen], pictures.vectors, k, names=("text", "image"), mesh=embeddings.mesh)
+    nearest, _ = topk(captions.vectors[chosen], pictures.vectors, k, names=("text", "image"), mesh=mesh)
     first_caption = {int(r): row.text for r, row in zip(captions.records[::-1], captions.rows[::-1], strict=True)}
-    show = _Pictures(evaluation.source, data)
     return [
         Query(
             captions.rows[i].text,
@@ -41,14 +39,12 @@ def nearest_pictures(evaluation, embeddings, data, *, queries: int = 12, k: int 
     ]
 
 
-def similarity_sample(evaluation, embeddings, data, *, size: int = 12) -> Similarity:
-    """Cosines of some pictures, spread evenly over the source, with a caption of each."""
-    pictures, captions = evaluation.sides(embeddings)
+def similarity_sample(pictures, captions, show, *, size: int = 12) -> Similarity:
+    """Cosines of some pictures, spread evenly over the source, with a caption of each; arguments as above."""
     caption_of = {int(r): i for i, r in reversed(list(enumerate(captions.records)))}
     with_caption = [i for i, r in enumerate(pictures.records) if int(r) in caption_of]
     rows = [with_caption[i] for i in _spread(len(with_caption), size)]
     columns = [caption_of[int(pictures.records[i])] for i in rows]
-    show = _Pictures(evaluation.source, data)
     return Similarity(
         pictures.vectors[rows] @ captions.vectors[columns].T,
         [show(pictures.rows[i]) for i in rows],
@@ -56,8 +52,13 @@ def similarity_sample(evaluation, embeddings, data, *, size: int = 12) -> Simila
     )
 
 
-class _Pictures:
-    """Rows as the (H, W, 3) uint8 pictures that the model saw."""
+class Pictures:
+    """Rows as the (H, W, 3) uint8 pictures that the model saw.
+
+    Args:
+        spec: their source, as data.source.
+        data: `config.data`, for how pictures are sized.
+    """
 
     def __init__(self, spec: str, data):
         self._source, self._data = open_source(spec), data

@@ -8,7 +8,7 @@ import jax
 from mmjax.evaluation.baselines import baselines
 from mmjax.evaluation.suite import Suite, weights
 from mmjax.evaluation.table import closing_tables, format_table
-from mmjax.experiments.gallery import nearest_pictures, similarity_sample
+from mmjax.experiments.gallery import Pictures, nearest_pictures, similarity_sample
 from mmjax.experiments.report import write_report
 from mmjax.training.history import read_history
 from mmjax.training.load import load
@@ -54,8 +54,10 @@ def write_results(workdir: Path, experiment, suite: Suite, state, metrics: dict[
     retrieval = next((e for e in suite.evaluations.values() if hasattr(e, "sides")), None)
     queries, similarity = (), None
     if retrieval:
-        queries = nearest_pictures(retrieval, embeddings, experiment.config.data)
-        similarity = similarity_sample(retrieval, embeddings, experiment.config.data)
+        pictures, captions = retrieval.sides(embeddings)
+        show = Pictures(retrieval.source, experiment.config.data)
+        queries = nearest_pictures(pictures, captions, show, mesh=embeddings.mesh)
+        similarity = similarity_sample(pictures, captions, show)
     if jax.process_index():
         return path
     tables = tables_of(suite, metrics)
