@@ -53,6 +53,11 @@ def make_mesh(sizes: Mapping[str, int], devices: Sequence | None = None) -> Mesh
     return jax.make_mesh(tuple(shape), AXES, axis_types=auto, devices=devices)
 
 
+def named_axes(mesh: Mesh):
+    """A context inside of which traced code sees the axes of `mesh`: what a loss needs that runs around a ring."""
+    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """The sharding of an array that every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())

@@ -5,12 +5,39 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from mmjax.losses import sigmoid_contrastive, softmax_contrastive
+from mmjax.losses import (
+    decoupled_contrastive,
+    sigmoid_contrastive,
+    softmax_contrastive,
+    supervised_contrastive,
+    weighted_contrastive,
+)
 
 
 def scale_limits(params, max_scale: float):
     """`params` with `logit_scale` clamped to [0, log max_scale], as open_clip does after every step."""
     return {**params, "logit_scale": jnp.clip(params["logit_scale"], 0.0, math.log(max_scale))}
+
+
+def learned_scale(module: nn.Module, shape: tuple = ()):
+    """exp of the parameter `logit_scale` of `shape`, which starts at -log(module.temperature)."""
+    return jnp.exp(module.param("logit_scale", nn.initializers.constant(-math.log(module.temperature)), shape))
+
+
+def two_sides(module: nn.Module, features, batch) -> dict:
+    """The arguments x, y, x_present and y_present of a loss between the two streams of `module`."""
+    first, second = module.streams
+    return {
+        "x": features[first].pooled,
+        "y": features[second].pooled,
+        "x_present": batch.get(f"{first}_present"),
+        "y_present": batch.get(f"{second}_present"),
+    }
+
+
+def positive_ids(module: nn.Module, batch):
+    """The batch key that `module.positives` names, None for none."""
+    return batch[module.positives] if module.positives else None
 
 
 class SoftmaxContrastive(nn.Module):
@@ -22,6 +49,9 @@ class SoftmaxContrastive(nn.Module):
         temperature: initial temperature, 1/scale.
         max_scale: the learned scale stays between 1 and this.
         positives: batch key whose equal values are positives of each other; empty: only row i with row i.
+        direction: both; x_to_y or y_to_x: anchors in the first stream only, or in the second.
+        label_smoothing: share of every target that is spread over all candidates.
+        impl: form of the loss: dense, blockwise, ring, or auto by the memory that dense would take.
     """
 
     streams: tuple[str, str] = ("image", "text")
@@ -29,14 +59,16 @@ class SoftmaxContrastive(nn.Module):
     temperature: float = 0.07
     max_scale: float = 100.0
     positives: str = ""
+    direction: str = "both"
+    label_smoothing: float = 0.0
+    impl: str = "auto"
 
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        log_scale = self.param("logit_scale", nn.initializers.constant(-math.log(self.temperature)), ())
-        scale = jnp.exp(log_scale)
-        x, y = (features[s].pooled for s in self.streams)
-        loss = softmax_contrastive(x, y, scale, ids=batch[self.positives] if self.positives else None)
+        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        options = {"direction": self.direction, "label_smoothing": self.label_smoothing, "impl": self.impl}
+        loss = softmax_contrastive(**sides, scale=scale, ids=positive_ids(self, batch), **options)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
     def after_update(self, params):
@@ -54,6 +86,7 @@ class SigmoidContrastive(nn.Module):
         bias: initial bias.
         max_scale: the learned scale stays between 1 and this.
         positives: batch key whose equal values are positives of each other; empty: only row i with row i.
+        impl: form of the loss: dense, blockwise, ring, or auto by the memory that dense would take.
     """
 
     streams: tuple[str, str] = ("image", "text")
@@ -62,16 +95,108 @@ class SigmoidContrastive(nn.Module):
     bias: float = -10.0
     max_scale: float = 100.0
     positives: str = ""
+    impl: str = "auto"
 
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        log_scale = self.param("logit_scale", nn.initializers.constant(-math.log(self.temperature)), ())
+        scale, sides = learned_scale(self), two_sides(self, features, batch)
         bias = self.param("logit_bias", nn.initializers.constant(self.bias), ())
-        scale = jnp.exp(log_scale)
-        x, y = (features[s].pooled for s in self.streams)
-        loss = sigmoid_contrastive(x, y, scale, bias, ids=batch[self.positives] if self.positives else None)
+        loss = sigmoid_contrastive(**sides, scale=scale, bias=bias, ids=positive_ids(self, batch), impl=self.impl)
         return loss, {"contrastive_loss": loss, "logit_scale": scale, "logit_bias": bias}
+
+    def after_update(self, params):
+        """What holds for the parameters after every optimiser step: the scale within its limits."""
+        return scale_limits(params, self.max_scale)
+
+
+class SupervisedContrastive(nn.Module):
+    """SupCon over two streams whose rows are all anchors (Khosla et al. 2020, arXiv 2004.11362); NT-Xent without ids.
+
+    Attributes:
+        streams: the two batch streams, such as two views of an image.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        positives: batch key whose equal values are positives of each other; empty: only the other view.
+        impl: form of the loss: dense, blockwise, ring, or auto by the memory that dense would take.
+    """
+
+    streams: tuple[str, str] = ("image", "image_2")
+    weight: float = 1.0
+    temperature: float = 0.07
+    max_scale: float = 100.0
+    positives: str = ""
+    impl: str = "auto"
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        loss = supervised_contrastive(**sides, scale=scale, ids=positive_ids(self, batch), impl=self.impl)
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
+
+    def after_update(self, params):
+        """What holds for the parameters after every optimiser step: the scale within its limits."""
+        return scale_limits(params, self.max_scale)
+
+
+class DecoupledContrastive(nn.Module):
+    """InfoNCE without the positive in its denominators (DCL, Yeh et al. 2022, arXiv 2110.06848).
+
+    Attributes:
+        streams: the two batch streams that are contrasted.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        within: whether rows of the anchor's own stream are candidates too, as in the paper.
+        impl: form of the loss: dense, blockwise, ring, or auto by the memory that dense would take.
+    """
+
+    streams: tuple[str, str] = ("image", "text")
+    weight: float = 1.0
+    temperature: float = 0.1
+    max_scale: float = 100.0
+    within: bool = True
+    impl: str = "auto"
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        loss = decoupled_contrastive(**sides, scale=scale, within=self.within, impl=self.impl)
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
+
+    def after_update(self, params):
+        """What holds for the parameters after every optimiser step: the scale within its limits."""
+        return scale_limits(params, self.max_scale)
+
+
+class WeightedContrastive(nn.Module):
+    """Targets graded by likeness in the first stream (CWCL, Srinivasa et al. 2023, arXiv 2309.14580).
+
+    Attributes:
+        streams: the stream whose tower is frozen, and the stream that is aligned to it.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        sharpness: power of the weights (1 + cosine) / 2; 1 in the paper.
+        impl: form of the loss: dense, blockwise, ring, or auto by the memory that dense would take.
+    """
+
+    streams: tuple[str, str] = ("image", "text")
+    weight: float = 1.0
+    temperature: float = 0.07
+    max_scale: float = 100.0
+    sharpness: float = 1.0
+    impl: str = "auto"
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        loss = weighted_contrastive(**sides, scale=scale, sharpness=self.sharpness, impl=self.impl)
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
     def after_update(self, params):
         """What holds for the parameters after every optimiser step: the scale within its limits."""
