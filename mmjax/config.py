@@ -45,9 +45,16 @@ KEYS = {
     "embed_dim": Key(512, "width of the shared embedding space"),
     "activations": Key("auto", "dtype of activations; auto: bfloat16 but for CPUs", ("auto", "float32", "bfloat16")),
     "init_from": Key("", "workdir or checkpoint folder whose weights start this run; what matched is reported"),
+    "on_nonfinite": Key(
+        "stop",
+        "a step whose loss or gradients are not finite: stop the run, or skip the step and count it",
+        ("stop", "skip"),
+    ),
     "ema_decay": Key(0.0, "decay of the moving average of parameters that is evaluated; 0: none"),
     "data": {
-        "source": Key("emoji:train", "'emoji:SPLIT', or tars: a path, a glob, a brace range, several joined by '::'"),
+        "source": Key(
+            "emoji:train", "'emoji:SPLIT', 'xor:SETTINGS', or tars: a path, a glob, a brace range, joined by '::'"
+        ),
         "image_keys": Key((), "endings of the members to draw a picture from; none: any jpg, jpeg, png or webp"),
         "image_size": Key(64, "side in pixels of the pictures that reach the model"),
         "resize": Key("crop", "crop: shortest side, then centre; squash: ignore the aspect", ("crop", "squash")),
@@ -109,10 +116,14 @@ OPEN_SECTIONS = {
     "streams": "batch stream -> tower that encodes it, such as image_2 = 'image'",
     "objectives": "weighted parts of the training loss: objective(kind, ...)",
     "evaluations": "what is measured, on what, how often: evaluation(kind, ...)",
+    "data.streams": "streams that may be missing, and what of a sample they take: stream(kind, ...)",
     "data.augment": "augmentations of training pictures in order: augment(kind, ...)",
 }
 # Keys that leave the numbers of a run as they are, so that a resumed run may change them.
-FREE_ON_RESUME = ("mesh.", "log.", "profile.", "checkpoint.", "data.threads", "data.workers", "data.prefetch")
+FREE_ON_RESUME = (
+    *("mesh.", "log.", "profile.", "checkpoint."),
+    *("data.threads", "data.workers", "data.prefetch", "on_nonfinite"),
+)
 DURATIONS = ("duration", "schedule.warmup", "schedule.cooldown", "schedule.timescale", "checkpoint.every", "log.every")
 PROJECTIONS = ("linear", "affine", "none")
 
@@ -176,6 +187,13 @@ def augment(kind: str, **options) -> ConfigDict:
     return _entry("augmentation", kind, AUGMENTS, options)
 
 
+def stream(kind: str, **options) -> ConfigDict:
+    """An entry of `data.streams`: fields of a class in `mmjax.data.streams.STREAMS`."""
+    from mmjax.data.streams import STREAMS
+
+    return _entry("stream", kind, STREAMS, options)
+
+
 def options_of(entry: Mapping, *without: str) -> dict:
     """The plain constructor arguments of a named entry, without `kind` and the names given."""
     return {k: v for k, v in entry.items() if k not in ("kind", *without)}
@@ -227,6 +245,8 @@ def validate(config: ConfigDict) -> None:
     Raises:
         UserError: naming the key, its value and what is allowed.
     """
+    from mmjax.data.streams import check_captions, check_streams
+
     _check_whole(config)
     for path, key in _leaves(KEYS):
         value = lookup(config, path)
@@ -238,13 +258,8 @@ def validate(config: ConfigDict) -> None:
     for path in ("batch_size", "microbatches", "embed_dim", "data.context", "data.image_size"):
         if lookup(config, path) < 1:
             raise UserError(f"{path} must be at least 1", where=f"config.{path} = {lookup(config, path)}")
-    captions = config.data.captions
-    if not captions or not all(isinstance(c, tuple) and len(c) == 2 and c[1] > 0 for c in captions):
-        raise UserError(
-            f"captions are a tuple of (template, weight) pairs, not {captions!r}",
-            where="config.data.captions",
-            remedy='write (("{txt}", 1.0),)',
-        )
+    check_captions(config.data.captions, "config.data.captions")
+    check_streams(config.data, config.streams)
     for stream, name in config.streams.items():
         if name not in config.towers:
             raise UserError(
@@ -358,11 +373,18 @@ def _cell(key: Key) -> str:
 
 def _registries() -> dict[str, Mapping]:
     from mmjax.data.augment import AUGMENTS
+    from mmjax.data.streams import STREAMS
     from mmjax.encoders import ENCODERS
     from mmjax.evaluation.kinds import EVALUATIONS
     from mmjax.objectives import OBJECTIVES
 
-    return {"Tower": ENCODERS, "Objective": OBJECTIVES, "Evaluation": EVALUATIONS, "Augmentation": AUGMENTS}
+    return {
+        "Tower": ENCODERS,
+        "Objective": OBJECTIVES,
+        "Evaluation": EVALUATIONS,
+        "Stream": STREAMS,
+        "Augmentation": AUGMENTS,
+    }
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from string import Formatter
 
 import numpy as np
 
-from mmjax.data.unreadable import Unreadable
+from mmjax.data.unreadable import Lacking, Unreadable
 
 TEXTS = ("txt", "text", "caption", "cls")
 # Far beyond any context length, so that a megabyte of junk does not hold up the tokenizer.
@@ -41,7 +41,7 @@ def draw_caption(fields: dict, templates, languages, rng: np.random.Generator) -
         rng: the generator of this row.
 
     Raises:
-        Unreadable: a field is missing, or the caption is empty.
+        Lacking: a field is missing, or the caption is empty.
     """
     weights = np.cumsum([weight for _, weight in templates])
     template = templates[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))][0]
@@ -58,7 +58,7 @@ def all_captions(fields: dict, template: str, language: str = "") -> list[str]:
     """The evaluation captions of a sample: lists whole, and for `{name:one}` one caption for each item.
 
     Raises:
-        Unreadable: a field is missing, or a caption is empty.
+        Lacking: a field is missing, or a caption is empty.
     """
     values = [_value(fields, name, language) for _, name, how, _ in Formatter().parse(template) if how == ONE]
     counts = [len(value) for value in values if isinstance(value, list)]
@@ -78,7 +78,7 @@ def _fill(template, fields, language, choose) -> str:
             parts.append(choose(value, how == ONE) if isinstance(value, list) else str(value))
     caption = "".join(parts).strip()[:MOST_CHARACTERS]
     if not caption:
-        raise Unreadable("caption is empty", template)
+        raise Lacking("caption is empty", template)
     return caption
 
 
@@ -88,12 +88,12 @@ def _value(fields, name, language):
         value = value.get(language)
         name = f"{name} in language {language!r}"
     if value is None or value == []:
-        raise Unreadable(f"no caption field {name}")
+        raise Lacking(f"no caption field {name}")
     if isinstance(value, bytes):
         try:
             value = value.decode()
         except UnicodeDecodeError as error:
             raise Unreadable("caption is not UTF-8", str(error)) from error
     if isinstance(value, str) and not (value := value.strip()):
-        raise Unreadable("caption is empty", name)
+        raise Lacking("caption is empty", name)
     return value

@@ -6,6 +6,7 @@ import numpy as np
 
 from mmjax.data.examples import ExampleReader
 from mmjax.data.order import Order
+from mmjax.data.shapes import batch_shapes
 from mmjax.data.sources import open_source
 from mmjax.data.tokenizer import Tokenizer
 from mmjax.data.unreadable import Fault, Unreadable, UnreadableCount
@@ -42,7 +43,8 @@ class TrainPipeline:
         self._data = data
         order = Order(seed, len(self.source), batch_size)
         reader = ExampleReader(self.source, data, streams, seed)
-        self._chunks = _Chunks(reader, order, self.tokenizer, process_index * share, share)
+        shapes = batch_shapes(data, streams, batch_size)
+        self._chunks = _Chunks(reader, order, self.tokenizer, shapes, process_index * share, share)
 
     def fingerprint(self) -> str:
         """What a resumed run must find unchanged in the data."""
@@ -50,6 +52,8 @@ class TrainPipeline:
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """`image` (b,S,S,3) uint8, `text` (b,L) int32, `text_mask` (b,L) bool, further views alike, `id` (b,) int32.
+
+        Of a stream with an entry in `data.streams` also `<stream>_present` (b,) bool; a row without it is zeros.
 
         Raises:
             UserError: more samples are unreadable than `max_unreadable` allows.
@@ -111,8 +115,8 @@ def read_ahead(function: Callable[[int], object], numbers: range, data, buffered
 class _Chunks:
     """`chunks(number) -> (arrays, faults)`: a batch is made in `count` pieces, so that many workers share it."""
 
-    def __init__(self, reader: ExampleReader, order: Order, tokenizer: Tokenizer, first: int, share: int):
-        self.reader, self.order, self.tokenizer = reader, order, tokenizer
+    def __init__(self, reader: ExampleReader, order: Order, tokenizer: Tokenizer, shapes, first: int, share: int):
+        self.reader, self.order, self.tokenizer, self.shapes = reader, order, tokenizer, shapes
         self.first, self.share = first, share
         self.count = -(-share // CHUNK_ROWS)
 
@@ -139,7 +143,7 @@ class _Chunks:
     def _fill(self, arrays, step, places, records, faults) -> np.ndarray:
         """Writes `records` into the rows at `places`; which of them failed, (n,) bool."""
         bad = np.zeros(len(places), bool)
-        captions = {stream: [""] * len(places) for stream in self.reader.texts}
+        captions = {stream: [None] * len(places) for stream in self.reader.texts}
         for n, (place, record) in enumerate(zip(places, records.tolist(), strict=True)):
             try:
                 example = self.reader(step, record)
@@ -147,14 +151,18 @@ class _Chunks:
                 bad[n] = True
                 faults.append(self._fault(record, fault))
                 continue
-            for stream in self.reader.images:
-                arrays[stream][place] = example[stream]
+            for stream in (*self.reader.images, *self.reader.vectors):
+                arrays[stream][place] = 0 if example[stream] is None else example[stream]
             for stream in self.reader.texts:
                 captions[stream][n] = example[stream]
+            for stream in self.reader.optional:
+                arrays[f"{stream}_present"][place] = example[stream] is not None
         for stream, texts in captions.items():
-            ids, mask = self.tokenizer(texts)
+            absent = np.array([text is None for text in texts])
+            ids, mask = self.tokenizer([text or "" for text in texts])
+            ids[absent] = 0
             arrays[stream][places], arrays[f"{stream}_mask"][places] = ids, mask
-            for n in np.flatnonzero(~mask.any(1) & ~bad):
+            for n in np.flatnonzero(~mask.any(1) & ~absent & ~bad):
                 bad[n] = True
                 faults.append(self._fault(int(records[n]), Unreadable("caption has no token", repr(texts[n]))))
         arrays["id"][places] = records
@@ -164,8 +172,4 @@ class _Chunks:
         return tuple(self.reader.samples.fault(record, fault))
 
     def _empty(self, n):
-        size, context = self.reader.size, self.tokenizer.context
-        arrays = {stream: np.empty((n, size, size, 3), np.uint8) for stream in self.reader.images}
-        for stream in self.reader.texts:
-            arrays |= {stream: np.empty((n, context), np.int32), f"{stream}_mask": np.empty((n, context), bool)}
-        return arrays | {"id": np.empty(n, np.int32)}
+        return {name: np.empty((n, *shape[1:]), dtype) for name, (shape, dtype) in self.shapes.items()}

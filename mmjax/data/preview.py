@@ -1,6 +1,7 @@
 """What `mmjax data` shows: how much data there is, what of it reaches the model, how fast it is read."""
 
 import time
+from collections import defaultdict
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def preview(config, out_png: str) -> dict:
     """
     pipeline = TrainPipeline(config.data, tuple(config.streams), config.seed, config.batch_size)
     pipeline.unreadable.limit = 1.0  # show what is wrong, however much
-    rate, lengths = _read(pipeline)
+    rate, flags = _read(pipeline)
     examples = list(pipeline.examples(0, range(min(ON_SHEET, config.batch_size))))
     summary = {
         "source": config.data.source,
@@ -36,7 +37,8 @@ def preview(config, out_png: str) -> dict:
         "fingerprint": pipeline.fingerprint(),
         "vocab_size": pipeline.tokenizer.vocab_size,
         "samples_per_second": round(rate),
-        "tokens": _statistics(lengths, config.data.context),
+        "tokens": _statistics(_token_counts(flags), config.data.context),
+        "present": _present_shares(flags),
         "examples": [_described(key, example, pipeline.tokenizer) for key, example in examples[:SHOWN]],
         "rows_read": pipeline.unreadable.rows,
         "unreadable": dict(pipeline.unreadable.reasons),
@@ -47,17 +49,32 @@ def preview(config, out_png: str) -> dict:
     return summary
 
 
-def _read(pipeline) -> tuple[float, np.ndarray]:
-    """Samples a second over about SECONDS, after the first batch, and the token counts of their captions."""
-    batches, lengths, rows = pipeline.iterate(0), [], 0
+def _read(pipeline) -> tuple[float, dict[str, np.ndarray]]:
+    """Samples a second over about SECONDS, after the first batch; and these samples' masks and flags by name."""
+    batches, kept, rows = pipeline.iterate(0), defaultdict(list), 0
     next(batches)
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < SECONDS or not rows:
         batch = next(batches)
         rows += len(batch["id"])
-        lengths += [mask.sum(1) for name, mask in batch.items() if name.endswith("_mask")]
+        for name, array in batch.items():
+            if array.dtype == bool:
+                kept[name].append(array)
     batches.close()
-    return rows / elapsed, np.concatenate(lengths or [np.zeros(0, int)])
+    return rows / elapsed, {name: np.concatenate(arrays) for name, arrays in kept.items()}
+
+
+def _token_counts(flags) -> np.ndarray:
+    """Of every caption that is there, how many tokens it has."""
+    counts = [mask.sum(1) for name, mask in flags.items() if name.endswith("_mask")]
+    counts = np.concatenate(counts or [np.zeros(0, int)])
+    return counts[counts > 0]
+
+
+def _present_shares(flags) -> dict[str, float]:
+    """The share of samples that have each stream which may be missing."""
+    ending = "_present"
+    return {name.removesuffix(ending): float(f.mean()) for name, f in flags.items() if name.endswith(ending)}
 
 
 def _statistics(lengths, context) -> dict:
@@ -80,7 +97,7 @@ def _write_sheet(examples, path) -> str:
         (value, next((text for text in example.values() if isinstance(text, str)), key))
         for key, example in examples
         for value in example.values()
-        if not isinstance(value, str)
+        if isinstance(value, np.ndarray) and value.ndim == 3
     ]
     if not cells:
         return ""
@@ -106,6 +123,7 @@ def as_text(summary: dict) -> str:
             f"captions: {tokens['fewest']} to {tokens['most']} tokens, median {tokens['median']}, "
             f"{tokens['full_share']:.1%} fill the context; vocabulary {summary['vocab_size']}"
         )
+    lines += [f"{stream}: in {share:.1%} of the rows" for stream, share in summary["present"].items()]
     for example in summary["examples"]:
         shown = "; ".join(f"{text!r} ({example['tokens'][stream]})" for stream, text in example["captions"].items())
         lines.append(f"  {example['key']}: {shown}")

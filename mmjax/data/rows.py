@@ -10,7 +10,7 @@ from mmjax.data.examples import decode_resized
 from mmjax.data.pipeline import read_ahead
 from mmjax.data.samples import Samples
 from mmjax.data.tokenizer import Tokenizer
-from mmjax.data.unreadable import Fault, Unreadable, UnreadableCount
+from mmjax.data.unreadable import Fault, Lacking, Unreadable, UnreadableCount
 
 
 class PictureRow(NamedTuple):
@@ -38,10 +38,12 @@ def picture_rows(source, image_keys=()) -> list[PictureRow]:
     return [PictureRow(record, member) for record in range(len(source)) for member in samples.pictures(record)]
 
 
-def caption_rows(source, template: str, language: str = "", *, unreadable: UnreadableCount) -> list[CaptionRow]:
+def caption_rows(
+    source, template: str, language: str = "", *, may_lack: bool = False, unreadable: UnreadableCount
+) -> list[CaptionRow]:
     """Every caption that `template` gives in `language` (see `captions.all_captions`), record by record.
 
-    A record without that caption is counted in `unreadable` and left out.
+    A record without that caption is left out and, unless it `may_lack` one, counted in `unreadable`.
     """
     samples, rows = Samples(source, decode_resized), []
     for record in range(len(source)):
@@ -49,7 +51,8 @@ def caption_rows(source, template: str, language: str = "", *, unreadable: Unrea
         try:
             rows += [CaptionRow(record, text) for text in all_captions(samples[record].fields(), template, language)]
         except Unreadable as fault:
-            faults.append(samples.fault(record, fault))
+            if not (may_lack and isinstance(fault, Lacking)):
+                faults.append(samples.fault(record, fault))
         unreadable.add(1, faults)
     return rows
 
@@ -120,6 +123,20 @@ def caption_batches(
         batch = {"text": ids, "text_mask": mask} | _blank(share.rows)
         batch["id"][: len(own)] = [row.record for row in own]
         batch["valid"][: len(own)] = mask[: len(own)].any(1)
+        yield batch
+
+
+def vector_batches(vectors: np.ndarray, batch_size: int, process=(0, 1)) -> Iterator[dict[str, np.ndarray]]:
+    """This process's share of every batch of `vectors` (N, F); the last batch is padded. Arguments as above.
+
+    Yields:
+        `vector` (b,F) float32, `id` (b,) int32: the row, `valid` (b,) bool: False for padding.
+    """
+    share, numbers = _Slice(batch_size, *process), np.arange(len(vectors))
+    for number in range(-(-len(vectors) // batch_size)):
+        own = share(numbers, number)
+        batch = {"vector": np.zeros((share.rows, vectors.shape[1]), np.float32)} | _blank(share.rows)
+        batch["vector"][: len(own)], batch["id"][: len(own)], batch["valid"][: len(own)] = vectors[own], own, True
         yield batch
 
 

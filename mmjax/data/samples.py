@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
 from PIL import Image
 
 from mmjax.data.captions import text_fields
-from mmjax.data.unreadable import Fault, Unreadable
+from mmjax.data.unreadable import Fault, Lacking, Unreadable
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
 CACHE_BYTES = 2**28
@@ -30,6 +31,12 @@ class Sample:
             if self._claim(picture.width * picture.height * BYTES_PER_PIXEL):
                 self._pictures[member] = picture
         return picture
+
+    def vector(self, stream: str) -> np.ndarray:
+        """The (F,) float32 that the source gives for a stream of vectors; Lacking if it gives none."""
+        if stream not in self._raw:
+            raise Lacking("no such vector in the sample", stream)
+        return self._raw[stream]
 
     def fields(self) -> dict:
         """What caption templates can name; Unreadable if a JSON member is broken."""
@@ -63,9 +70,10 @@ class Samples:
                 self._kept[record] = sample
         return sample
 
-    def pictures(self, record: int) -> list[str]:
-        """The members of a record that are pictures, without reading it."""
-        return [name for name in self.source.members(record) if f".{name}".endswith(self._endings)]
+    def pictures(self, record: int, image_keys=()) -> list[str]:
+        """The members of a record that are pictures (those that end in `image_keys`, if any), without reading it."""
+        endings = tuple("." + key for key in image_keys) or self._endings
+        return [name for name in self.source.members(record) if f".{name}".endswith(endings)]
 
     def fault(self, record: int, error: Unreadable) -> Fault:
         """What to report when a record cannot be used."""

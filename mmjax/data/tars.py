@@ -74,6 +74,12 @@ class TarSource:
             raise Unreadable("the shard has changed or is damaged", f"byte {start}")
         return {"__key__": next(key for key, *_ in files if key), "__url__": path} | raw
 
+    def width(self, stream: str) -> int:
+        """Tars hold pictures and texts: always a UserError."""
+        raise UserError(
+            f"no vectors for the stream {stream!r}", where=self.paths[0], remedy="use image and text streams"
+        )
+
     def member_counts(self) -> dict[str, int]:
         """How many samples have which members, for example {"jpg, txt": 9990, "txt": 10}."""
         counts = np.bincount(self._layouts, minlength=len(self._names)).tolist()

@@ -23,6 +23,10 @@ class Unreadable(Exception):
         self.reason, self.detail = reason, detail
 
 
+class Lacking(Unreadable):
+    """A sample has no such picture, caption or vector: a fault, but for a stream that may be missing."""
+
+
 class Fault(NamedTuple):
     """One unreadable sample: why, in which shard, under which key."""
 

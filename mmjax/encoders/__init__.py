@@ -9,9 +9,10 @@ from mmjax.encoders.mlp import PixelMLP
 from mmjax.encoders.sizes import SIZES, size
 from mmjax.encoders.stacking import stack_blocks, unstack_blocks
 from mmjax.encoders.text import TextTransformer
+from mmjax.encoders.vector import Vector
 from mmjax.encoders.vit import ViT
 
-ENCODERS: dict[str, type] = {"vit": ViT, "mlp": PixelMLP, "text": TextTransformer}
+ENCODERS: dict[str, type] = {"vit": ViT, "mlp": PixelMLP, "text": TextTransformer, "vector": Vector}
 
 __all__ = [
     "ENCODERS",
@@ -19,6 +20,7 @@ __all__ = [
     "Features",
     "PixelMLP",
     "TextTransformer",
+    "Vector",
     "ViT",
     "size",
     "stack_blocks",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from mmjax.data import emoji
+from mmjax.evaluation.kinds import Retrieval
 
 RIDGE = Path(emoji.__file__).with_name("ridge.json")
 
@@ -24,8 +25,7 @@ def baselines(evaluations) -> dict[str, dict[str, float]]:
     ridge = {
         f"val/{name}/{metric}": value
         for name, e in evaluations.items()
-        if (e.source, getattr(e, "captions", ""), getattr(e, "language", ""))
-        in {(s, "{label}", "en") for s in by_source}
+        if isinstance(e, Retrieval) and (e.captions, e.language) == ("{label}", "en") and e.source in by_source
         for metric, value in by_source[e.source].items()
     }
     return {"ridge": ridge} if ridge else {}

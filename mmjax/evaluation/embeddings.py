@@ -7,15 +7,24 @@ import jax
 import numpy as np
 
 from mmjax.data.captions import text_fields
-from mmjax.data.rows import CaptionRow, PictureRow, caption_batches, caption_rows, picture_batches, picture_rows
+from mmjax.data.rows import (
+    CaptionRow,
+    PictureRow,
+    caption_batches,
+    caption_rows,
+    picture_batches,
+    picture_rows,
+    vector_batches,
+)
 from mmjax.data.sources import open_source
+from mmjax.data.streams import may_be_missing, modality, stream_options
 from mmjax.data.tokenizer import Tokenizer
 from mmjax.data.unreadable import UnreadableCount
 from mmjax.errors import UserError
 
 
 class Embedded(NamedTuple):
-    """Unit rows (N, D) float32, the record (N,) that each belongs to, and the PictureRow or CaptionRow it was."""
+    """Unit rows (N, D) float32, the record (N,) that each belongs to, and the row of `mmjax.data.rows` it was."""
 
     vectors: np.ndarray
     records: np.ndarray
@@ -64,6 +73,31 @@ class Embeddings:
         """These captions; those without a token are left out."""
         return self._embed(stream, caption_batches(self._tokenizer, rows, self._batch_size, self._process), rows)
 
+    def rows(self, spec: str, stream: str, *, captions: str = "{txt}") -> Embedded:
+        """Everything that a stream takes from a source, as its entry in `config.data.streams` says.
+
+        Args:
+            spec: the source.
+            stream: a stream of the model.
+            captions: template of the captions of a stream whose entry names none.
+        """
+        options, kind = stream_options(self._data, stream), modality(stream)
+        if kind == "image":
+            return self.pictures(spec, image_keys=options.image_keys or self._data.image_keys, stream=stream)
+        if kind == "vector":
+            source = open_source(spec)
+            found = np.stack([source[i][stream] for i in range(len(source))])
+            return Embedded(self.vectors(found, stream=stream), np.arange(len(source)), list(found))
+        template = options.captions[0][0] if options.captions else captions
+        language = (options.languages or self._data.languages)[0]
+        lacking = may_be_missing(self._data, stream)
+        rows = caption_rows(open_source(spec), template, language, may_lack=lacking, unreadable=self._unreadable())
+        return self.caption_rows(rows, stream=stream)
+
+    def vectors(self, vectors: np.ndarray, *, stream: str = "vector") -> np.ndarray:
+        """(N, D) for the vectors (N, F) that an encoder takes."""
+        return self._embed(stream, vector_batches(vectors, self._batch_size, self._process), list(vectors)).vectors
+
     def texts(self, texts: list[str], *, stream: str = "text") -> np.ndarray:
         """(N, D) for any texts."""
         embedded = self.caption_rows([CaptionRow(i, text) for i, text in enumerate(texts)], stream=stream)
@@ -100,7 +134,8 @@ class Embeddings:
             raise UserError(f"nothing to embed in the stream {stream!r}")
         keep = np.concatenate(valid)[: len(rows)]
         kept = [row for row, good in zip(rows, keep, strict=True) if good]
-        return Embedded(np.concatenate(vectors)[: len(rows)][keep], np.array([r.record for r in kept]), kept)
+        records = np.array([getattr(row, "record", n) for n, row in enumerate(kept)])
+        return Embedded(np.concatenate(vectors)[: len(rows)][keep], records, kept)
 
     def _whole(self, share: np.ndarray) -> np.ndarray:
         """The flags of the global batch, from every process's share."""

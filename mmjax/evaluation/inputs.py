@@ -26,15 +26,16 @@ def embeddings(x, name: str) -> np.ndarray:
 
 
 def pair(x, y, names: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, D) `x` and (M, D) `y`, each checked by `embeddings`.
+    """(N, D) `x` and (M, D) `y`, each checked by `embeddings`; `x` may be (N, K, D), a subspace for each row.
 
     Raises:
         UserError: also if they are not equally wide.
     """
-    x, y = embeddings(x, names[0]), embeddings(y, names[1])
-    if x.shape[1] != y.shape[1]:
+    x, y = np.asarray(x), embeddings(y, names[1])
+    x = embeddings(x.reshape(-1, x.shape[-1]) if x.ndim == 3 else x, names[0]).reshape(x.shape)
+    if x.shape[-1] != y.shape[1]:
         raise UserError(
-            f"{names[0]} embeddings are {x.shape[1]} wide and {names[1]} embeddings {y.shape[1]}",
+            f"{names[0]} embeddings are {x.shape[-1]} wide and {names[1]} embeddings {y.shape[1]}",
             remedy="compare embeddings of one model, after its projections",
         )
     return x, y

@@ -1,24 +1,18 @@
 """Evaluations that a config can name: which embeddings go into which metric."""
 
 import dataclasses
-from typing import NamedTuple
 
 import numpy as np
 
 from mmjax.errors import UserError
+from mmjax.evaluation.cross import CrossRetrieval, XorChoice
 from mmjax.evaluation.embeddings import Embeddings
 from mmjax.evaluation.gap import gap
 from mmjax.evaluation.knn import knn
 from mmjax.evaluation.linear_probe import linear_probe
+from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import chance_recall, retrieval
 from mmjax.evaluation.zeroshot import SIMPLE_TEMPLATES, class_embeddings, prompts, zero_shot
-
-
-class Result(NamedTuple):
-    """Metrics by name, and for some of them what a random answer reaches."""
-
-    metrics: dict[str, float]
-    chance: dict[str, float] = {}  # noqa: RUF012  never changed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,6 +175,8 @@ class Gap:
 
 EVALUATIONS = {
     "retrieval": Retrieval,
+    "cross_retrieval": CrossRetrieval,
+    "xor_choice": XorChoice,
     "zero_shot": ZeroShot,
     "knn": Neighbours,
     "linear_probe": LinearProbe,

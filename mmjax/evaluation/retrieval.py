@@ -45,9 +45,9 @@ def retrieval(
     Raises:
         UserError: arrays that do not fit together, an embedding that is not finite, no query with a correct item.
     """
-    x, y, x_ids, y_ids = inputs.labelled_pair(x, y, x_ids, y_ids, names)
-    options = {"block": block, "mesh": mesh}
-    return _direction(x, y, x_ids, y_ids, names, ks, options) | _direction(y, x, y_ids, x_ids, names[::-1], ks, options)
+    options = {"ks": ks, "block": block, "mesh": mesh}
+    there = one_way(x, y, x_ids, y_ids, names=names, **options)
+    return there | one_way(y, x, y_ids, x_ids, names=names[::-1], **options)
 
 
 def average_precision(relevant: np.ndarray, correct: np.ndarray) -> np.ndarray:
@@ -73,15 +73,22 @@ def chance_recall(x_ids, y_ids, ks: Sequence[int] = (1, 5, 10), *, names=("image
     Raises:
         UserError: no query with a correct item.
     """
-    x_ids, y_ids = (inputs.integers(i, len(i), f"{name} ids") for i, name in zip((x_ids, y_ids), names, strict=True))
-    return _chance(x_ids, y_ids, names, ks) | _chance(y_ids, x_ids, names[::-1], ks)
+    there = chance_one_way(x_ids, y_ids, ks, names=names)
+    return there | chance_one_way(y_ids, x_ids, ks, names=names[::-1])
 
 
-def _direction(x, y, x_ids, y_ids, names, ks, options) -> dict[str, float]:
+def one_way(
+    x, y, x_ids, y_ids, *, names=("image", "text"), ks: Sequence[int] = (1, 5, 10), block: int = 1024, mesh=None
+) -> dict[str, float]:
+    """`retrieval` with `x` as the queries alone; they may also be subspaces, (N, K, D) orthonormal bases.
+
+    A subspace is the nearer to a row of `y` the longer the row's projection on it.
+    """
+    x, y, x_ids, y_ids = inputs.labelled_pair(x, y, x_ids, y_ids, names)
     correct = _correct_items(x_ids, y_ids, names)
     used = correct > 0
-    ranks = retrieval_ranks(x, y, x_ids, y_ids, names=names, **options)[used]
-    nearest, _ = topk(x, y, min(10, len(y)), names=names, **options)
+    ranks = retrieval_ranks(x, y, x_ids, y_ids, names=names, block=block, mesh=mesh)[used]
+    nearest, _ = topk(x, y, min(10, len(y)), names=names, block=block, mesh=mesh)
     relevant = (y_ids[nearest] == x_ids[:, None])[used]
     metrics = {f"R@{k}": np.mean(ranks < k) for k in ks if k <= len(y)} | {
         "mean_rank": np.mean(ranks) + 1,
@@ -93,7 +100,9 @@ def _direction(x, y, x_ids, y_ids, names, ks, options) -> dict[str, float]:
     return {f"{names[0]}_to_{names[1]}_{name}": float(value) for name, value in metrics.items()}
 
 
-def _chance(x_ids, y_ids, names, ks) -> dict[str, float]:
+def chance_one_way(x_ids, y_ids, ks: Sequence[int] = (1, 5, 10), *, names=("image", "text")) -> dict[str, float]:
+    """`chance_recall` with the first as the queries alone."""
+    x_ids, y_ids = (inputs.integers(i, len(i), f"{name} ids") for i, name in zip((x_ids, y_ids), names, strict=True))
     correct, queries = np.unique(_correct_items(x_ids, y_ids, names), return_counts=True)
     correct, queries = correct[correct > 0].tolist(), queries[correct > 0].tolist()
     size = len(y_ids)

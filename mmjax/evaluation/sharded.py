@@ -87,8 +87,13 @@ def fold(step: Callable, carry, queries: dict, gallery: dict, mesh: Mesh):
 
 
 def similarity(queries: dict, gallery: dict) -> jax.Array:
-    """(Q, G) dot products of two blocks' `x` in float32; -inf for the rows that only fill the gallery up."""
+    """(Q, G) dot products of two blocks' `x` in float32; -inf for the rows that only fill the gallery up.
+
+    Of queries that are subspaces, (Q, K, D) orthonormal bases, the squared length of each row's projection.
+    """
     dots = jnp.matmul(queries["x"], gallery["x"].T, precision=jax.lax.Precision.HIGHEST)
+    if dots.ndim == 3:
+        dots = jnp.sum(jnp.square(dots), axis=1)
     # The barrier keeps the matmul apart from what a step does with it, so that two steps see the same bits.
     dots = jax.lax.optimization_barrier(dots)
     dots = jnp.where(dots == 0, 0.0, dots)  # -0.0 ties with 0.0

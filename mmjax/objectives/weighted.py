@@ -2,9 +2,26 @@
 
 import flax.linen as nn
 
-from mmjax.objectives.contrastive import SigmoidContrastive, SoftmaxContrastive
+from mmjax.objectives.contrastive import (
+    DecoupledContrastive,
+    SigmoidContrastive,
+    SoftmaxContrastive,
+    SupervisedContrastive,
+    WeightedContrastive,
+)
+from mmjax.objectives.multimodal import Gram, MultiView, Pairwise, Symile
 
-OBJECTIVES = {"softmax": SoftmaxContrastive, "sigmoid": SigmoidContrastive}
+OBJECTIVES = {
+    "softmax": SoftmaxContrastive,
+    "sigmoid": SigmoidContrastive,
+    "supervised": SupervisedContrastive,
+    "decoupled": DecoupledContrastive,
+    "weighted": WeightedContrastive,
+    "pairwise": Pairwise,
+    "symile": Symile,
+    "gram": Gram,
+    "multiview": MultiView,
+}
 
 
 class WeightedObjectives(nn.Module):

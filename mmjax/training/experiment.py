@@ -7,7 +7,7 @@ import jax
 
 from mmjax import config as config_lib
 from mmjax.durations import to_steps
-from mmjax.mesh import batch_sharding, check_batch, make_mesh
+from mmjax.mesh import batch_sharding, check_batch, make_mesh, named_axes
 from mmjax.model import build_model
 from mmjax.objectives import build_objective
 from mmjax.training.flops import count_jaxpr_flops
@@ -43,7 +43,7 @@ class Experiment:
 
     def init(self):
         """A fresh training state, placed on the mesh."""
-        make = lambda: _fresh_state(self.config, self.model, self.objective, self.tx, self.batch)  # noqa: E731
+        make = lambda: _fresh_state(self.config, self.mesh, self.model, self.objective, self.tx, self.batch)  # noqa: E731
         return jax.jit(make, out_shardings=_shardings(self.state))()
 
     def train_step(self):
@@ -58,6 +58,7 @@ class Experiment:
             microbatches=c.microbatches,
             ema_decay=c.ema_decay,
             rules=c.optimizer.rules,
+            skip_nonfinite=c.on_nonfinite == "skip",
         )
 
         def placed_step(state, batch):
@@ -66,9 +67,13 @@ class Experiment:
 
         return placed_step
 
+    def trace_step(self):
+        """The training step as `jax.stages.Traced`, which uses up the state it is given."""
+        return jax.jit(self.train_step(), donate_argnums=0).trace(self.state, self.batch)
+
     def compile_step(self):
-        """(step, flops): the compiled training step, which uses up the state it is given, and what one costs."""
-        traced = jax.jit(self.train_step(), donate_argnums=0).trace(self.state, self.batch)
+        """(step, flops): the compiled training step, and what one costs."""
+        traced = self.trace_step()
         return traced.lower().compile(), count_jaxpr_flops(traced.jaxpr.jaxpr)
 
     def steps(self, duration, *, where: str) -> int:
@@ -93,19 +98,21 @@ def build_experiment(config, *, examples: int, batch_shapes: dict, devices=None)
     mesh = make_mesh(config.mesh, devices)
     check_batch(config.batch_size, config.microbatches, mesh)
     total = to_steps(config.duration, batch_size=config.batch_size, examples=examples, where="config.duration")
-    model, objective = build_model(config), build_objective(config)
+    model, objective = build_model(config, mesh.devices.flat[0].platform), build_objective(config)
     schedule = build_schedule(config, total, examples)
     batch = {k: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=batch_sharding(mesh)) for k, v in batch_shapes.items()}
-    params, _ = jax.eval_shape(lambda: init_params(model, objective, batch, config.seed))
+    with named_axes(mesh):
+        params, _ = jax.eval_shape(lambda: init_params(model, objective, batch, config.seed))
     tx = build_optimizer(config, params, schedule)
-    state = jax.eval_shape(lambda: _fresh_state(config, model, objective, tx, batch))
+    state = jax.eval_shape(lambda: _fresh_state(config, mesh, model, objective, tx, batch))
     shardings = state_shardings(state, mesh, config.mesh.rules)
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
     return Experiment(config, examples, total, mesh, model, objective, tx, schedule, batch, state)
 
 
-def _fresh_state(config, model, objective, tx, batch):
-    return init_state(model, objective, tx, batch, seed=config.seed, ema=config.ema_decay > 0)
+def _fresh_state(config, mesh, model, objective, tx, batch):
+    with named_axes(mesh):
+        return init_state(model, objective, tx, batch, seed=config.seed, ema=config.ema_decay > 0)
 
 
 def _shardings(tree):

@@ -3,10 +3,13 @@
 import math
 
 import jax
+from jax.extend.core import Literal
+
+from mmjax.plan.chips import TPUS
 
 
 def count_flops(function, *args) -> int:
-    """FLOPs of matrix products and convolutions in `function(*args)`, two for each multiply-add.
+    """FLOPs of matrix products and convolutions in `function(*args)`, two for each multiply-add, over all devices.
 
     XLA's own cost analysis counts the body of a scan once; this walks the jaxpr and multiplies by the trip count.
     A `while` loop's body counts once and the costliest branch of a `cond` counts alone.
@@ -20,7 +23,16 @@ def count_flops(function, *args) -> int:
 
 def count_jaxpr_flops(jaxpr) -> int:
     """The same for a function that is traced already."""
-    return sum(_count_equation(e) for e in jaxpr.eqns)
+    return sum(_count_equation(e) for e in _live_equations(jaxpr))
+
+
+def _live_equations(jaxpr):
+    """The equations whose results are used, the last first; the compiler drops the others too."""
+    used = {v for v in jaxpr.outvars if not isinstance(v, Literal)}
+    for equation in reversed(jaxpr.eqns):
+        if equation.effects or used.intersection(equation.outvars):
+            used.update(v for v in equation.invars if not isinstance(v, Literal))
+            yield equation
 
 
 def _count_equation(e) -> int:
@@ -34,6 +46,8 @@ def _count_equation(e) -> int:
     if e.primitive.name == "cond":
         return max(count_jaxpr_flops(branch.jaxpr) for branch in e.params["branches"])
     times = e.params["length"] if e.primitive.name == "scan" else 1
+    if e.primitive.name == "shard_map":  # traced with what lies on one of its devices
+        times = math.prod(e.params["mesh"].shape[axis] for axis in e.params["newly_manual_axes"])
     return times * sum(count_jaxpr_flops(getattr(j, "jaxpr", j)) for j in _inner_jaxprs(e.params))
 
 
@@ -45,11 +59,7 @@ def _inner_jaxprs(params):
 
 
 # Dense bfloat16 peak of one device in FLOP/s, from the vendors' data sheets; other devices: unknown.
-PEAK_FLOPS = {
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5": 459e12,
-    "TPU v6 lite": 918e12,
+PEAK_FLOPS = {tpu.device_kind: tpu.flops for tpu in TPUS.values()} | {
     "NVIDIA A100": 312e12,
     "NVIDIA H100": 989e12,
     "NVIDIA H200": 989e12,

@@ -1,12 +1,15 @@
 """The training loop: one batch after another, and what happens between them on schedule."""
 
 import contextlib
+import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
@@ -15,6 +18,7 @@ from mmjax.training.history import History
 from mmjax.training.profiling import profiler
 from mmjax.training.progress import Progress
 from mmjax.training.stopping import agreed, stop_signals
+from mmjax.training.workdir import write_atomically
 
 
 def fit(
@@ -42,7 +46,8 @@ def fit(
         (state, stopped): the last state, and the name of the signal that ended the run early, or "".
 
     Raises:
-        UserError: at a non-finite loss; the last good checkpoint is kept.
+        UserError: at a loss or gradient that is not finite, unless such steps are skipped; the last good checkpoint is
+            kept.
     """
     config, start = experiment.config, int(state.step)
     log_every = experiment.steps(config.log.every, where="config.log.every")
@@ -61,8 +66,8 @@ def fit(
                 batch = next(stream)
             profile(done)
             state, metrics = train_step(state, batch)
-            check_finite(last)
-            last = (done, metrics, batch["id"])
+            check_finite(last, workdir)
+            last = (done, metrics, batch["id"]) if config.on_nonfinite == "stop" else None
             progress.advance()
             if done % log_every == 0:
                 row = meter.row(done, metrics)
@@ -79,7 +84,7 @@ def fit(
                     or done == experiment.total_steps
                     or config.checkpoint.best in results
                 ):
-                    check_finite(last)
+                    check_finite(last, workdir)
                     checkpoints.save(state, results)
             if stop:
                 break
@@ -87,18 +92,27 @@ def fit(
     return state, stop
 
 
-def check_finite(last) -> None:
-    """Raise `UserError` if the loss of `last` = (step, metrics, ids) is not finite."""
-    if last is None or math.isfinite(last[1]["loss"]):
+def check_finite(last, workdir: Path) -> None:
+    """Raise `UserError` if loss or gradients of `last` = (step, metrics, ids) are not finite.
+
+    `nonfinite.json` in the workdir then holds the step, the metrics that are not finite, and the ids of the batch.
+    """
+    if last is None or math.isfinite(last[1]["loss"]) and math.isfinite(last[1]["grad_norm"]):
         return
     step, metrics, ids = last
     wrong = {k: float(v) for k, v in metrics.items() if not math.isfinite(v)}
-    first = [int(i) for i in ids.addressable_shards[0].data[:8]]
+    ids = np.asarray(multihost_utils.process_allgather(ids, tiled=True)).tolist()
+    if jax.process_index() == 0:
+        # "nan" and "inf" as text: JSON has no such numbers.
+        record = {"step": step, "metrics": {k: str(v) for k, v in wrong.items()}, "ids": ids}
+        write_atomically(workdir / "nonfinite.json", json.dumps(record))
+    name = "loss" if "loss" in wrong else "grad_norm"
     raise UserError(
-        f"the loss is {float(metrics['loss'])} at step {step}",
-        where=f"not finite: {wrong}; the batch begins with the examples {first}",
+        f"the {name} is {wrong[name]} at step {step}",
+        where=f"not finite: {wrong}; the batch begins with the examples {ids[:8]}, all are in {workdir}/nonfinite.json",
         remedy="the last checkpoint is whole: start again in a new workdir with a lower "
-        "config.optimizer.learning_rate, a longer warm-up or clipping, or mend these examples",
+        "config.optimizer.learning_rate, a longer warm-up or clipping, or mend these examples; "
+        "or go on with config.on_nonfinite=skip",
     )
 
 
@@ -137,7 +151,7 @@ class Meter:
         batch_time = (now - self._since) / self._every
         flops = self._flops / batch_time
         rates = {
-            "train/lr": float(self._experiment.schedule(step - 1)),
+            "train/lr": float(self._experiment.schedule(step - 1 - int(values.get("train/skipped", 0)))),
             "train/samples_per_second": self._experiment.config.batch_size / batch_time,
             "train/batch_time": batch_time,
             "train/data_time": self._waited / self._every,

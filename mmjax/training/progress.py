@@ -1,5 +1,7 @@
 """What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
+import logging
 import sys
 
 import jax
@@ -45,3 +47,29 @@ def say(line: str) -> None:
     if jax.process_index() == 0:
         with tqdm.external_write_mode(sys.stderr):
             print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def notes_said():
+    """Inside, what the parts of a run note in the logger "mmjax" is said, each line once however often it is traced."""
+    logger, handler = logging.getLogger("mmjax"), _SayOnce()
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _SayOnce(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self._said = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line not in self._said:
+            self._said.add(line)
+            say(line)

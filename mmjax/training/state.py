@@ -14,7 +14,8 @@ from mmjax.rng import step_key
 class TrainState:
     """Step count, parameters, optimiser moments, the objective's running state, the parameters' moving average.
 
-    `params` is {"model": ..., "objective": ...}; `ema` is alike, or None where no average is kept.
+    `params` is {"model": ..., "objective": ...}; `ema` is alike, or None where no average is kept. `skipped` counts the
+    steps that changed nothing because their loss or gradients were not finite (`config.on_nonfinite`).
     """
 
     step: jax.Array
@@ -22,6 +23,7 @@ class TrainState:
     objective_state: Any
     opt_state: Any
     ema: Any
+    skipped: jax.Array
 
 
 def init_params(model, objective, batch, seed: int):
@@ -42,6 +44,7 @@ def init_state(model, objective, tx, batch, *, seed: int, ema: bool) -> TrainSta
         objective_state=objective_state,
         opt_state=tx.init(params),
         ema=jax.tree.map(jnp.copy, params) if ema else None,
+        skipped=jnp.zeros((), jnp.int32),
     )
 
 
@@ -55,4 +58,5 @@ def state_shardings(state, mesh, rules=()) -> TrainState:
         objective_state=split(state.objective_state),
         opt_state=split(state.opt_state),
         ema=split(state.ema),
+        skipped=replicated(mesh),
     )

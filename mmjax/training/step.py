@@ -5,14 +5,23 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mmjax.mesh import BATCH_AXES
+from mmjax.mesh import BATCH_AXES, named_axes
 from mmjax.rng import example_keys, step_key
 from mmjax.training.optimizer import frozen_parameters
 from mmjax.training.state import TrainState
 
 
 def make_train_step(
-    model, objective, tx, mesh, *, seed: int = 0, microbatches: int = 1, ema_decay: float = 0.0, rules=()
+    model,
+    objective,
+    tx,
+    mesh,
+    *,
+    seed: int = 0,
+    microbatches: int = 1,
+    ema_decay: float = 0.0,
+    rules=(),
+    skip_nonfinite: bool = False,
 ):
     """The pure function `step(state, batch) -> (state, metrics)`; jit it with donated state.
 
@@ -29,32 +38,42 @@ def make_train_step(
         microbatches: parts of the batch that are encoded one after another.
         ema_decay: decay of the moving average; 0 where the state holds none.
         rules: `config.optimizer.rules`; the gradient of frozen parameters is not computed.
+        skip_nonfinite: leave everything but the step as it was where loss or gradients are not finite, and count it.
     """
 
-    def loss_fn(params, objective_state, batch, keys):
+    def loss_fn(params, objective_state, batch, step):
+        keys = example_keys(step_key(seed, "train", step), batch["id"])
         frozen = frozen_parameters(params, rules)
         params = jax.tree.map(lambda f, p: jax.lax.stop_gradient(p) if f else p, frozen, params)
         features = encode_in_parts(model, params["model"], batch, keys, microbatches, mesh)
         variables = {"params": params["objective"], "state": objective_state}
-        (loss, metrics), changed = objective.apply(variables, features, batch, train=True, mutable=["state"])
+        rngs = {"objective": step_key(seed, "objective", step)}
+        with named_axes(mesh):
+            (loss, metrics), changed = objective.apply(
+                variables, features, batch, train=True, mutable=["state"], rngs=rngs
+            )
         return loss, (metrics, changed.get("state", {}))
 
     def step(state: TrainState, batch):
-        keys = example_keys(step_key(seed, "train", state.step), batch["id"])
         grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        (loss, (metrics, objective_state)), grads = grad_fn(state.params, state.objective_state, batch, keys)
+        (loss, (metrics, objective_state)), grads = grad_fn(state.params, state.objective_state, batch, state.step)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         params = {**params, "objective": objective.after_update(params["objective"])}
-        metrics |= {"grad_norm": optax.tree.norm(grads), "param_norm": optax.tree.norm(params["model"])}
         new_state = TrainState(
             step=state.step + 1,
             params=params,
             objective_state=objective_state,
             opt_state=opt_state,
             ema=state.ema and moving_average(state.ema, params, ema_decay, state.step),
+            skipped=state.skipped,
         )
-        return new_state, metrics
+        metrics |= {"grad_norm": optax.tree.norm(grads)}
+        if skip_nonfinite:
+            finite = jnp.isfinite(loss) & jnp.isfinite(metrics["grad_norm"])
+            new_state = state_if(finite, new_state, state)
+            metrics |= {"skipped": new_state.skipped}
+        return new_state, metrics | {"param_norm": optax.tree.norm(new_state.params["model"])}
 
     return step
 
@@ -80,6 +99,12 @@ def encode_in_parts(model, params, batch, keys, parts: int, mesh):
 
     _, features = jax.lax.scan(lambda carry, part: (carry, encode(part)), None, jax.tree.map(split, (batch, keys)))
     return jax.tree.map(join, features)
+
+
+def state_if(finite, new: TrainState, old: TrainState) -> TrainState:
+    """`new` where `finite` (), else `old` but for the step and the count of steps skipped."""
+    state = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
+    return state.replace(step=new.step, skipped=old.skipped + (~finite).astype(jnp.int32))
 
 
 def moving_average(average, params, decay: float, step):

@@ -19,7 +19,7 @@ from mmjax.training.history import read_history
 from mmjax.training.init_from import init_from
 from mmjax.training.load import experiment_of, open_checkpoints
 from mmjax.training.loop import fit
-from mmjax.training.progress import Progress, say
+from mmjax.training.progress import Progress, notes_said, say
 from mmjax.training.workdir import locked, settle
 
 
@@ -38,7 +38,7 @@ def train(config, workdir: str | Path) -> dict:
     """
     config_lib.validate(config)
     workdir, first = Path(workdir), jax.process_index() == 0
-    with locked(workdir) if first else contextlib.nullcontext():
+    with locked(workdir) if first else contextlib.nullcontext(), notes_said():
         pipeline = TrainPipeline(
             config.data, tuple(config.streams), config.seed, config.batch_size, jax.process_index(), jax.process_count()
         )
@@ -52,6 +52,7 @@ def train(config, workdir: str | Path) -> dict:
             if not done:
                 state, stopped = go_on(experiment, state, pipeline, suite, checkpoints, workdir)
         report_replaced(pipeline.unreadable)
+        report_skipped(state)
         if stopped:
             say(f"stopped by {stopped} after step {int(state.step)}; the same command goes on from there")
         elif not done:
@@ -84,6 +85,12 @@ def report_replaced(unreadable) -> None:
         say(f"replaced unreadable samples among {unreadable.rows} rows: {unreadable.by_reason()}")
         for fault in unreadable.examples:
             say(f"  {fault}")
+
+
+def report_skipped(state) -> None:
+    """Say how many steps were skipped because loss or gradients were not finite, if any."""
+    if int(state.skipped):
+        say(f"skipped {int(state.skipped)} of {int(state.step)} steps: their loss or gradients were not finite")
 
 
 def starting_state(experiment: Experiment, checkpoints: Checkpoints):

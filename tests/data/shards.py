@@ -60,6 +60,7 @@ def settings(source: str, tokenizer: str, **changes) -> SimpleNamespace:
         "image_keys": (),
         "image_size": 8,
         "resize": "crop",
+        "streams": {},
         "augment": {"affine": {"kind": "affine"}, "flip": {"kind": "flip"}},
         "captions": (("{txt}", 1.0),),
         "languages": ("en",),

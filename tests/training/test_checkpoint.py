@@ -22,6 +22,7 @@ def state_of(step, devices=8):
         objective_state={},
         opt_state=({"mu": {"w": jax.device_put(rng.normal(size=(16, 3)).astype(np.float32), split)}}, ()),
         ema=None,
+        skipped=jax.device_put(jnp.int32(0), whole),
     )
 
 

@@ -29,8 +29,8 @@ def start(tmp_path_factory):
         "TMPDIR": str(logs),
     }
 
-    def start(workdir, processes):
-        command = [*TRAIN, f"--workdir={workdir}"]
+    def start(workdir, processes, *flags):
+        command = [*TRAIN, f"--workdir={workdir}", *flags]
         command = ["launch/local.sh", str(processes), "--", *command] if processes > 1 else ["mmjax", *command]
         said = logs / f"{workdir.name}-{processes}.txt"
         with open(said, "w") as out:
@@ -67,12 +67,13 @@ def assert_same_numbers(one, other):
                 np.testing.assert_allclose(left[name], right[name], rtol=1e-5, err_msg=f"{name} at {left['step']}")
 
 
-def test_two_processes_give_the_numbers_of_one(start, alone, tmp_path):
-    said = end(*start(tmp_path, 2))
+def test_two_processes_with_a_ring_between_them_give_the_numbers_of_one(start, alone, tmp_path):
+    flags = ("--config.objectives.contrastive.impl=ring", "--config.microbatches=2")
+    said = end(*start(tmp_path, 2, *flags))
     assert said.count("step 7/12") == 1, "only the first process speaks"
     assert_same_numbers(alone, tmp_path)
     assert (tmp_path / "report.html").exists()
-    assert end(*start(tmp_path, 2)).count("this run is complete") == 1
+    assert end(*start(tmp_path, 2, *flags)).count("this run is complete") == 1
 
 
 def test_one_process_goes_on_with_what_two_began(start, alone, tmp_path):

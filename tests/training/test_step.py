@@ -68,8 +68,11 @@ def one_device():
         {"mesh.data": 1, "mesh.fsdp": 8},
         {"mesh.fsdp": 2, "mesh.tensor": 2},
         {"microbatches": 4, "mesh.fsdp": 2, "mesh.tensor": 2},
+        {"objectives.contrastive.impl": "ring"},
+        {"objectives.contrastive.impl": "ring", "microbatches": 2, "mesh.fsdp": 2, "mesh.tensor": 2},
+        {"objectives.contrastive.impl": "blockwise", "microbatches": 2},
     ],
-    ids=["data=8", "fsdp=8", "data=2,fsdp=2,tensor=2", "data=2,fsdp=2,tensor=2,microbatches=4"],
+    ids=lambda changes: ",".join(f"{k.split('.')[-1]}={v}" for k, v in changes.items()) or "data=8",
 )
 def test_any_mesh_gives_the_one_device_run(changes, one_device):
     losses, state = run(small_config(**changes))

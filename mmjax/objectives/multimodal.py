@@ -1,0 +1,217 @@
+"""Objectives over any number of streams: products of all, volumes, pairs, and views with one term a sample."""
+
+import functools
+import itertools
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from mmjax.encoders.options import check_choice
+from mmjax.errors import UserError
+from mmjax.losses import (
+    gram_contrastive,
+    mv_dhel,
+    mv_infonce,
+    pair_losses,
+    sigmoid_contrastive,
+    softmax_contrastive,
+    symile,
+)
+from mmjax.losses.anchors import BLOCK
+from mmjax.objectives.contrastive import scale_limits
+
+PAIR_LOSSES = {"softmax": softmax_contrastive, "sigmoid": sigmoid_contrastive}
+VIEW_LOSSES = {"mv_infonce": mv_infonce, "mv_dhel": mv_dhel}
+
+
+class Symile(nn.Module):
+    """Contrast of all streams together by products over them (Symile, Saporta et al. 2024, arXiv 2411.01053).
+
+    Attributes:
+        streams: two or more batch streams.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this; products of unit vectors are smaller than cosines.
+        negatives: n, one shuffle of every other stream at every step; n_squared, all products.
+        impl: dense, all logits at once; blockwise, those of `block` anchors at a time.
+        block: anchors of a tile.
+    """
+
+    streams: tuple[str, ...]
+    weight: float = 1.0
+    temperature: float = 0.07
+    max_scale: float = 10000.0
+    negatives: str = "n"
+    impl: str = "dense"
+    block: int = BLOCK
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch.
+
+        Shuffles come from the rng "objective", which the training step draws from (seed, step).
+        """
+        scale = learned_scales(self, self.temperature)
+        vectors, present = vectors_of(self.streams, features, batch)
+        key = self.make_rng("objective") if self.negatives == "n" else None
+        loss = symile(
+            vectors, scale, negatives=self.negatives, key=key, present=present, impl=self.impl, block=self.block
+        )
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
+
+    def after_update(self, params):
+        """What holds for the parameters after every optimiser step: the scale within its limits."""
+        return scale_limits(params, self.max_scale)
+
+
+class Gram(nn.Module):
+    """Contrast of the first stream with tuples of all others by volume (GRAM, Cicchetti et al. 2024, arXiv 2412.11959).
+
+    Attributes:
+        streams: two or more batch streams; the first is the anchor.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        label_smoothing: share of every target that is spread over all candidates.
+        impl: dense, all volumes at once; blockwise, those of `block` anchors at a time.
+        block: anchors of a tile.
+    """
+
+    streams: tuple[str, ...]
+    weight: float = 1.0
+    temperature: float = 0.07
+    max_scale: float = 100.0
+    label_smoothing: float = 0.1
+    impl: str = "dense"
+    block: int = BLOCK
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        scale = learned_scales(self, self.temperature)
+        (anchor, *others), present = vectors_of(self.streams, features, batch)
+        smoothing = {"label_smoothing": self.label_smoothing}
+        loss = gram_contrastive(anchor, others, scale, **smoothing, present=present, impl=self.impl, block=self.block)
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
+
+    def after_update(self, params):
+        """What holds for the parameters after every optimiser step: the scale within its limits."""
+        return scale_limits(params, self.max_scale)
+
+
+class Pairwise(nn.Module):
+    """A two-stream loss over several pairs of streams, each pair with its own learned scale.
+
+    Pairs of one stream with each other one are ImageBind's objective (Girdhar et al. 2023, arXiv 2305.05665).
+
+    Attributes:
+        streams: two or more batch streams.
+        weight: factor of this part in the training loss.
+        pairs: (stream, stream) of each pair; empty: all pairs of the streams.
+        pair_weights: factor of each pair's loss; empty: 1 each.
+        loss: softmax or sigmoid.
+        temperature: initial temperature of every pair, 1/scale.
+        bias: initial bias of every pair, for sigmoid.
+        max_scale: the learned scales stay between 1 and this.
+        label_smoothing: share of every target that is spread over all candidates, for softmax.
+        impl: form of the loss: dense, blockwise, ring or auto.
+    """
+
+    streams: tuple[str, ...]
+    weight: float = 1.0
+    pairs: tuple = ()
+    pair_weights: tuple = ()
+    loss: str = "softmax"
+    temperature: float = 0.07
+    bias: float = -10.0
+    max_scale: float = 100.0
+    label_smoothing: float = 0.0
+    impl: str = "dense"
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        pairs = self._pairs()
+        vectors, present = (dict(zip(self.streams, v, strict=True)) for v in vectors_of(self.streams, features, batch))
+        scales = learned_scales(self, self.temperature, (len(pairs),))
+        options, parameters = {"impl": self.impl}, [scales]
+        if self.loss == "sigmoid":
+            parameters.append(self.param("logit_bias", nn.initializers.constant(self.bias), (len(pairs),)))
+        else:
+            options["label_smoothing"] = self.label_smoothing
+        loss = functools.partial(PAIR_LOSSES[self.loss], **options)
+        losses = pair_losses(vectors, pairs, loss, *parameters, present=present)
+        total = sum(w * value for w, value in zip(self.pair_weights or [1.0] * len(pairs), losses, strict=True))
+        metrics = {"contrastive_loss": total}
+        for k, (a, b) in enumerate(pairs):
+            metrics |= {f"{a}_{b}_loss": losses[k], f"{a}_{b}_logit_scale": scales[k]}
+            if self.loss == "sigmoid":
+                metrics[f"{a}_{b}_logit_bias"] = parameters[1][k]
+        return total, metrics
+
+    def _pairs(self) -> tuple:
+        """The pairs of streams; raises UserError for options that do not fit."""
+        where = "objective pairwise"
+        check_choice(f"{where}.loss", self.loss, PAIR_LOSSES)
+        pairs = self.pairs or tuple(itertools.combinations(self.streams, 2))
+        for pair in pairs:
+            if len(pair) != 2 or not set(pair) <= set(self.streams):
+                remedy = f"streams here: {', '.join(self.streams)}"
+                raise UserError(f"{pair!r} is not a pair of streams", where=f"{where}.pairs", remedy=remedy)
+        if self.pair_weights and len(self.pair_weights) != len(pairs):
+            said = f"{len(self.pair_weights)} weights for {len(pairs)} pairs"
+            raise UserError(said, where=f"{where}.pair_weights", remedy="give one for each pair, or none")
+        if self.label_smoothing and self.loss == "sigmoid":
+            said = "the sigmoid loss has no target to smooth"
+            raise UserError(said, where=f"{where}.label_smoothing", remedy="leave it at 0, or use loss='softmax'")
+        return pairs
+
+    def after_update(self, params):
+        """What holds for the parameters after every optimiser step: the scales within their limits."""
+        return scale_limits(params, self.max_scale)
+
+
+class MultiView(nn.Module):
+    """All pairs of a sample's streams in one term (MV-InfoNCE and MV-DHEL, Koromilas et al. 2025, arXiv 2507.06979).
+
+    Attributes:
+        streams: two or more batch streams, views of one modality or several modalities.
+        weight: factor of this part in the training loss.
+        form: mv_infonce; mv_dhel, which spreads each stream by itself.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        impl: dense, all logits at once; blockwise, those of `block` samples at a time.
+        block: samples of a tile.
+    """
+
+    streams: tuple[str, ...]
+    weight: float = 1.0
+    form: str = "mv_infonce"
+    temperature: float = 0.5
+    max_scale: float = 100.0
+    impl: str = "dense"
+    block: int = BLOCK
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        check_choice("objective multiview.form", self.form, VIEW_LOSSES)
+        scale = learned_scales(self, self.temperature)
+        vectors, present = vectors_of(self.streams, features, batch)
+        loss = VIEW_LOSSES[self.form](vectors, scale, present=present, impl=self.impl, block=self.block)
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
+
+    def after_update(self, params):
+        """What holds for the parameters after every optimiser step: the scale within its limits."""
+        return scale_limits(params, self.max_scale)
+
+
+def learned_scales(module: nn.Module, temperature: float, shape: tuple = ()):
+    """exp of the parameter `logit_scale` of `shape`, which starts at -log temperature."""
+    return jnp.exp(module.param("logit_scale", nn.initializers.constant(-math.log(temperature)), shape))
+
+
+def vectors_of(streams, features, batch):
+    """Pooled vectors (B, D) of the streams, and `<stream>_present` (B,) bool, or None where the batch has none."""
+    return [features[s].pooled for s in streams], [batch.get(f"{s}_present") for s in streams]
