@@ -1,7 +1,7 @@
 """The one exception for a user's mistake: it says what is wrong, where, and what to do."""
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A mistake that the user can mend.
 
     The command line prints it as one message and exits with status 2; a traceback appears only with `--debug`.

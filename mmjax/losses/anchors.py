@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.losses.checks import check_present, check_rows
-from mmjax.losses.logits import all_present, only_present
+from mmjax.losses.masked import all_present, only_present
 
 IMPLS = ("dense", "blockwise")
 # Anchors of a tile: enough that products run at full speed, few enough that a tile of logits is small beside a batch.

@@ -3,9 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from mmjax.losses.checks import check_rows
+from mmjax.losses.checks import check_above_0, check_rows
 from mmjax.losses.masked import masked_mean, present_rows
-from mmjax.losses.ranges import check_above_0
 
 
 def sinkhorn(scores, *, epsilon=0.05, iterations=3, present=None):

@@ -52,9 +52,29 @@ def check_ids(ids, rows: int) -> None:
 
 
 def check_present(name: str, present, rows: int) -> None:
-    """Raise ValueError unless `present` is None or (rows,) bool with at least one sample, where its value is known."""
+    """Raise ValueError unless `present` is None or (rows,) bool."""
     check_vector(name, present, rows)
     if present is None:
         return
     if present.dtype != jnp.bool_:
         raise ValueError(f"{name} is {present.dtype}: give booleans, True for samples that are there")
+
+
+def check_above_0(**numbers) -> None:
+    """Raise ValueError naming the first of `numbers` that is not above 0."""
+    for name, number in numbers.items():
+        if not isinstance(number, jax.core.Tracer) and not number > 0:
+            raise ValueError(f"{name} is {number}: give a number above 0")
+
+
+def check_not_negative(**numbers) -> None:
+    """Raise ValueError naming the first of `numbers` that is below 0."""
+    for name, number in numbers.items():
+        if not isinstance(number, jax.core.Tracer) and not number >= 0:
+            raise ValueError(f"{name} is {number}: give 0 or more")
+
+
+def check_choice(name: str, value, choices) -> None:
+    """Raise ValueError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: give one of {', '.join(map(repr, choices))}")

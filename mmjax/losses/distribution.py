@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from mmjax.losses.checks import check_finite, check_ids, check_scale
+from mmjax.losses.checks import check_above_0, check_finite, check_ids, check_scale
 from mmjax.losses.logits import logits
 from mmjax.losses.masked import masked_log_softmax, masked_mean, present_pair
-from mmjax.losses.ranges import check_above_0
 
 
 def similarity_distribution_matching(x, y, scale, *, ids=None, eps=1e-8, x_present=None, y_present=None):

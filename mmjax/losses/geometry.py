@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from mmjax.losses.checks import check_rows
+from mmjax.losses.checks import check_above_0, check_rows
 from mmjax.losses.logits import logits
 from mmjax.losses.masked import masked_mean, present_pair, present_rows
-from mmjax.losses.ranges import check_above_0
 
 
 def alignment(x, y, *, alpha=2, x_present=None, y_present=None):

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from mmjax.losses.checks import check_ids
+from mmjax.losses.checks import check_choice, check_ids, check_not_negative
 from mmjax.losses.logits import logits
 from mmjax.losses.masked import masked_mean, present_pair
-from mmjax.losses.ranges import check_choice, check_not_negative
 
 NEGATIVES = {"sum": jnp.sum, "hardest": jnp.max}
 DIRECTIONS = {"both": ("x_to_y", "y_to_x"), "x_to_y": ("x_to_y",), "y_to_x": ("y_to_x",)}

@@ -43,15 +43,3 @@ def _logits_bwd(dtype, rows, cotangent):
 
 
 _logits.defvjp(_logits_fwd, _logits_bwd)
-
-
-def only_present(rows, present):
-    """`rows` (B, ...) with absent ones zero, so that nothing they hold, NaN included, reaches value or gradient."""
-    if present is None:
-        return rows
-    return jnp.where(present.reshape(present.shape + (1,) * (rows.ndim - 1)), rows, jnp.zeros((), rows.dtype))
-
-
-def all_present(present, rows: int):
-    """`present` (rows,) bool, all True where it is None."""
-    return jnp.ones((rows,), bool) if present is None else present

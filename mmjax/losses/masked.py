@@ -4,7 +4,18 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.losses.checks import check_present, check_rows
-from mmjax.losses.logits import all_present, only_present
+
+
+def only_present(rows, present):
+    """`rows` (B, ...) with absent ones zero, so that nothing they hold, NaN included, reaches value or gradient."""
+    if present is None:
+        return rows
+    return jnp.where(present.reshape(present.shape + (1,) * (rows.ndim - 1)), rows, jnp.zeros((), rows.dtype))
+
+
+def all_present(present, rows: int):
+    """`present` (rows,) bool, all True where it is None."""
+    return jnp.ones((rows,), bool) if present is None else present
 
 
 def present_rows(rows, present, name: str = "present"):

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from mmjax.losses.checks import check_above_0, check_not_negative
 from mmjax.losses.logits import logits
 from mmjax.losses.masked import masked_mean, present_pair
-from mmjax.losses.ranges import check_above_0, check_not_negative
 
 
 def barlow_twins(x, y, *, weight=5e-3, eps=1e-5, x_present=None, y_present=None):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from mmjax.losses.checks import check_finite, check_ids, check_present
-from mmjax.losses.logits import all_present, only_present
+from mmjax.losses.masked import all_present, only_present
 
 
 class Rows(NamedTuple):

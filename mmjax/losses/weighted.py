@@ -7,7 +7,8 @@ from mmjax.losses.checks import check_finite, check_scale
 from mmjax.losses.cross_entropy import mean_cross_entropy
 from mmjax.losses.lean import choose_impl
 from mmjax.losses.lean_softmax import Terms, lean_softmax
-from mmjax.losses.logits import logits, only_present
+from mmjax.losses.logits import logits
+from mmjax.losses.masked import only_present
 from mmjax.losses.rows import Rows, both_present, paired_rows, same_key
 
 

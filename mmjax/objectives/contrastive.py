@@ -1,9 +1,6 @@
 """Two-stream contrastive objectives: a loss with its learned temperature and bias."""
 
-import math
-
 import flax.linen as nn
-import jax.numpy as jnp
 
 from mmjax.losses import (
     decoupled_contrastive,
@@ -12,32 +9,7 @@ from mmjax.losses import (
     supervised_contrastive,
     weighted_contrastive,
 )
-
-
-def scale_limits(params, max_scale: float):
-    """`params` with `logit_scale` clamped to [0, log max_scale], as open_clip does after every step."""
-    return {**params, "logit_scale": jnp.clip(params["logit_scale"], 0.0, math.log(max_scale))}
-
-
-def learned_scale(module: nn.Module, shape: tuple = ()):
-    """exp of the parameter `logit_scale` of `shape`, which starts at -log(module.temperature)."""
-    return jnp.exp(module.param("logit_scale", nn.initializers.constant(-math.log(module.temperature)), shape))
-
-
-def two_sides(module: nn.Module, features, batch) -> dict:
-    """The arguments x, y, x_present and y_present of a loss between the two streams of `module`."""
-    first, second = module.streams
-    return {
-        "x": features[first].pooled,
-        "y": features[second].pooled,
-        "x_present": batch.get(f"{first}_present"),
-        "y_present": batch.get(f"{second}_present"),
-    }
-
-
-def positive_ids(module: nn.Module, batch):
-    """The batch key that `module.positives` names, None for none."""
-    return batch[module.positives] if module.positives else None
+from mmjax.objectives.wiring import learned_scale, positive_ids, scale_limits, two_sides
 
 
 class SoftmaxContrastive(nn.Module):

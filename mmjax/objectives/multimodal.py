@@ -2,10 +2,8 @@
 
 import functools
 import itertools
-import math
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from mmjax.encoders.options import check_choice
 from mmjax.errors import UserError
@@ -19,7 +17,7 @@ from mmjax.losses import (
     symile,
 )
 from mmjax.losses.anchors import BLOCK
-from mmjax.objectives.contrastive import scale_limits
+from mmjax.objectives.wiring import learned_scale, scale_limits, vectors_of
 
 PAIR_LOSSES = {"softmax": softmax_contrastive, "sigmoid": sigmoid_contrastive}
 VIEW_LOSSES = {"mv_infonce": mv_infonce, "mv_dhel": mv_dhel}
@@ -52,7 +50,7 @@ class Symile(nn.Module):
 
         Shuffles come from the rng "objective", which the training step draws from (seed, step).
         """
-        scale = learned_scales(self, self.temperature)
+        scale = learned_scale(self)
         vectors, present = vectors_of(self.streams, features, batch)
         key = self.make_rng("objective") if self.negatives == "n" else None
         loss = symile(
@@ -89,7 +87,7 @@ class Gram(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        scale = learned_scales(self, self.temperature)
+        scale = learned_scale(self)
         (anchor, *others), present = vectors_of(self.streams, features, batch)
         smoothing = {"label_smoothing": self.label_smoothing}
         loss = gram_contrastive(anchor, others, scale, **smoothing, present=present, impl=self.impl, block=self.block)
@@ -134,7 +132,7 @@ class Pairwise(nn.Module):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
         pairs = self._pairs()
         vectors, present = (dict(zip(self.streams, v, strict=True)) for v in vectors_of(self.streams, features, batch))
-        scales = learned_scales(self, self.temperature, (len(pairs),))
+        scales = learned_scale(self, (len(pairs),))
         options, parameters = {"impl": self.impl}, [scales]
         if self.loss == "sigmoid":
             parameters.append(self.param("logit_bias", nn.initializers.constant(self.bias), (len(pairs),)))
@@ -197,7 +195,7 @@ class MultiView(nn.Module):
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
         check_choice("objective multiview.form", self.form, VIEW_LOSSES)
-        scale = learned_scales(self, self.temperature)
+        scale = learned_scale(self)
         vectors, present = vectors_of(self.streams, features, batch)
         loss = VIEW_LOSSES[self.form](vectors, scale, present=present, impl=self.impl, block=self.block)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
@@ -205,13 +203,3 @@ class MultiView(nn.Module):
     def after_update(self, params):
         """What holds for the parameters after every optimiser step: the scale within its limits."""
         return scale_limits(params, self.max_scale)
-
-
-def learned_scales(module: nn.Module, temperature: float, shape: tuple = ()):
-    """exp of the parameter `logit_scale` of `shape`, which starts at -log temperature."""
-    return jnp.exp(module.param("logit_scale", nn.initializers.constant(-math.log(temperature)), shape))
-
-
-def vectors_of(streams, features, batch):
-    """Pooled vectors (B, D) of the streams, and `<stream>_present` (B,) bool, or None where the batch has none."""
-    return [features[s].pooled for s in streams], [batch.get(f"{s}_present") for s in streams]

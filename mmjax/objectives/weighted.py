@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 
+from mmjax.errors import UserError
 from mmjax.objectives.contrastive import (
     DecoupledContrastive,
     SigmoidContrastive,
@@ -39,7 +40,12 @@ class WeightedObjectives(nn.Module):
         total, metrics = 0.0, {}
         for name, kind, options in self.parts:
             part = OBJECTIVES[kind](**dict(options), name=name)
-            loss, values = part(features, batch, train=train)
+            try:
+                loss, values = part(features, batch, train=train)
+            except UserError:
+                raise
+            except ValueError as error:
+                raise UserError(str(error), where=f"config.objectives.{name}") from error
             total += part.weight * loss
             prefix = f"{name}/" if len(self.parts) > 1 else ""
             metrics |= {prefix + k: v for k, v in values.items()}

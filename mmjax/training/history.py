@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,7 @@ class History:
         self._writers: list[Tracker] = []
         if jax.process_index() == 0:
             rows = [row for row in read_history(workdir) if row["step"] <= step]
-            write_atomically(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+            write_atomically(self.path, "".join(map(_line, rows)))
             self._file = open(self.path, "ab", buffering=0)  # noqa: SIM115  closed by close()
             self._writers = [Tracker(self._append, self._file.close), *(_trackers(config, workdir) if config else [])]
 
@@ -55,7 +56,7 @@ class History:
             writer.close()
 
     def _append(self, step: int, metrics: dict[str, float]) -> None:
-        line = json.dumps({"step": step, **metrics}) + "\n"
+        line = _line({"step": step, **metrics})
         try:
             written = self._file.write(line.encode())
             if written < len(line):
@@ -71,10 +72,15 @@ def read_history(workdir: Path) -> list[dict]:
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
-            rows.append(json.loads(line))
+            rows.append({k: math.nan if v is None else v for k, v in json.loads(line).items()})
         except json.JSONDecodeError:  # the row that a kill cut
             continue
     return rows
+
+
+def _line(row: dict) -> str:
+    """A row as a line of JSON, which knows no NaN and no infinity: null stands for either."""
+    return json.dumps({k: v if math.isfinite(v) else None for k, v in row.items()}, allow_nan=False) + "\n"
 
 
 def _trackers(config, workdir) -> list[Tracker]:

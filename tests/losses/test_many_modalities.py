@@ -150,7 +150,7 @@ def test_a_batch_over_eight_devices_gives_the_one_device_loss(name, impl):
 @every_loss
 def test_blockwise_never_holds_a_batch_of_logits(name):
     squared = name == "symile n_squared"
-    rows, width, block = (96, 8, 16) if squared else (1024, 16, 64)
+    rows, width, block = (96, 8, 16) if squared else (1536, 16, 32)
     shapes = [jax.ShapeDtypeStruct((rows, width), jnp.float32)] * 3
     scale = jax.ShapeDtypeStruct((), jnp.float32)
 
@@ -168,10 +168,11 @@ def test_bfloat16_rows(name):
     half = [jnp.asarray(v, jnp.bfloat16) for v in vectors]
     value, (gradients, _) = jax.jit(gradient_of(name))(half, jnp.float32(SCALE), gaps)
     assert value.dtype == jnp.float32 and gradients[0].dtype == jnp.bfloat16
-    exact = evaluate(name, "dense", half, gaps)
+    exact = evaluate(name, "dense", half, gaps)  # of the rounded rows, as float32
     np.testing.assert_allclose(value, exact[0], rtol=1e-5)
-    for rounded, gradient in zip(gradients, exact[1][0], strict=True):
-        np.testing.assert_allclose(rounded.astype(jnp.float32), gradient, rtol=2**-6, atol=2e-3)
+    for rounded, gradient in zip(gradients, exact[1][0], strict=True):  # cotangents are rounded to bfloat16 too
+        error = np.abs(rounded.astype(jnp.float32) - gradient.astype(jnp.float32)).max()
+        assert error < 2**-6 * np.abs(gradient.astype(jnp.float32)).max()
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "symile n"])  # its shuffles are by position

@@ -1,6 +1,5 @@
 """MV-InfoNCE and MV-DHEL against explicit loops in float64, closed forms for two views, no overflow."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -57,9 +56,10 @@ def test_views_of_one_kind_are_no_negatives_of_mv_infonce():
 def test_sums_that_would_overflow(loss):
     """Five views at temperature 0.01: exp(100)^5 is no float32, nor float64's product of 300 such sums."""
     vectors = [jnp.ones((8, 1))] * 5
-    value, gradient = jax.value_and_grad(loss, 1)(vectors, jnp.float32(100.0))
+    value, (_, gradient) = oracle.value_and_gradients(loss, vectors, 100.0)
     expected = np.log(8) if loss is mv_infonce else 5 * (np.log(7) + 100) - np.log(20) - 100
-    assert value == pytest.approx(expected, rel=1e-6) and np.isfinite(gradient)
+    # a numerator of 103 has float32 neighbours 7.6e-6 away
+    assert value == pytest.approx(expected, rel=1e-6, abs=8e-6) and np.isfinite(gradient)
 
 
 def test_a_view_that_no_other_sample_has_has_no_factor():

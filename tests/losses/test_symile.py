@@ -12,7 +12,7 @@ from tests.losses import many_modalities as oracle
 
 
 def gaps(seed, modalities, rows):
-    return np.random.default_rng(seed).random((modalities, rows)) < 0.75
+    return np.random.default_rng(seed).random((modalities, rows)) < 0.8
 
 
 @pytest.mark.parametrize("modalities", [2, 3, 4])
@@ -34,7 +34,7 @@ def test_n_squared_negatives_equal_the_loops(modalities, rows):
 
 
 def test_missing_samples_equal_the_loops():
-    vectors, present = oracle.unit_vectors(3, 3, 6, 3), gaps(4, 3, 6)
+    vectors, present = oracle.unit_vectors(3, 3, 6, 3), gaps(7, 3, 6)
     assert 1 < present.all(axis=0).sum() < 6
     permutations = oracle.random_permutations(5, 3, 6)
     there = [jnp.asarray(p) for p in present]
@@ -46,14 +46,15 @@ def test_missing_samples_equal_the_loops():
 
 def test_what_is_there_of_an_incomplete_sample_is_others_negative_only():
     vectors, lacking = oracle.float32(oracle.unit_vectors(6, 3, 4, 3)), jnp.arange(4) != 2
-    gradients = jax.grad(lambda v: symile(v, 6.0, negatives="n_squared", present=[lacking, None, None]))(vectors)
+    loss = functools.partial(symile, negatives="n_squared", present=[lacking, None, None])
+    gradients, _ = oracle.value_and_gradients(loss, vectors, 6.0)[1]
     assert np.all(gradients[0][2] == 0) and np.any(gradients[1][2] != 0) and np.any(gradients[2][2] != 0)
 
 
 def test_two_modalities_by_hand():
     x, y = jnp.eye(3), jnp.eye(3)
     turn, still = [1, 2, 0], [0, 1, 2]
-    # anchors x, y turned by one: x_i meets its positive, 3, in column i, and elsewhere y_{j+1}, 3 where j + 1 = i, else 0
+    # anchors x, y turned by one: x_i meets its positive, 3, in column i, elsewhere y_{j+1}: 3 where j + 1 = i, else 0
     # anchors y: x as it is; y_i meets its positive and two zeros.
     turned = np.log(2 * np.exp(3.0) + 1) - 3
     plain = np.log(np.exp(3.0) + 2) - 3

@@ -1,5 +1,6 @@
 """Rows of metrics.jsonl, the trackers beside it, and the profile of a window of steps."""
 
+import math
 import sys
 
 import jax.numpy as jnp
@@ -27,6 +28,15 @@ def test_rows_beyond_the_checkpoint_and_a_cut_one_are_dropped(tmp_path):
     assert [row["step"] for row in read_history(tmp_path)] == [1, 2, 3]
     History(tmp_path, 2).close()
     assert read_history(tmp_path) == [{"step": 1, "train/loss": 0.5}, {"step": 2, "train/loss": 1.0}]
+
+
+def test_what_is_not_finite_is_null_in_the_file_and_nan_when_read(tmp_path):
+    history = History(tmp_path, 0)
+    history.write(1, {"train/loss": float("inf"), "train/lr": 0.5})
+    history.close()
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "train/loss": null, "train/lr": 0.5}\n'
+    row = read_history(tmp_path)[0]
+    assert math.isnan(row["train/loss"]) and row["train/lr"] == 0.5
 
 
 def test_tensorboard_gets_the_same_numbers(tmp_path):

@@ -1,0 +1,48 @@
+"""What objectives share: the learned scale and its limits, and the streams of a batch as arguments of a loss."""
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+
+def learned_scale(module: nn.Module, shape: tuple = ()):
+    """exp of the parameter `logit_scale` of `shape`, which starts at -log(module.temperature)."""
+    return jnp.exp(module.param("logit_scale", nn.initializers.constant(-math.log(module.temperature)), shape))
+
+
+def scale_limits(params, max_scale: float):
+    """`params` with `logit_scale` clamped to [0, log max_scale], as open_clip does after every step."""
+    return {**params, "logit_scale": jnp.clip(params["logit_scale"], 0.0, math.log(max_scale))}
+
+
+def vectors_of(streams, features, batch):
+    """Pooled vectors (B, D) of the streams, and `<stream>_present` (B,) bool, or None where the batch has none.
+
+    Raises:
+        ValueError: if the batch has no such stream.
+    """
+    for stream in streams:
+        if stream not in features:
+            has = ", ".join(features) or "none"
+            raise ValueError(f"the batch has no stream {stream!r}, it has {has}: bring it, or name another stream")
+    return [features[s].pooled for s in streams], [batch.get(f"{s}_present") for s in streams]
+
+
+def two_sides(module: nn.Module, features, batch) -> dict:
+    """The arguments x, y, x_present and y_present of a loss between the two streams of `module`."""
+    (x, y), (x_present, y_present) = vectors_of(module.streams, features, batch)
+    return {"x": x, "y": y, "x_present": x_present, "y_present": y_present}
+
+
+def positive_ids(module: nn.Module, batch):
+    """The batch entry that `module.positives` names, None for none.
+
+    Raises:
+        ValueError: if the batch has no such entry.
+    """
+    if not module.positives:
+        return None
+    if module.positives not in batch:
+        raise ValueError(f"the batch has no {module.positives!r}: positives may be one of {', '.join(batch)}")
+    return batch[module.positives]
