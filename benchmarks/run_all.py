@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.common import ROOT
 
-BENCHMARKS = ("startup", "overhead", "checkpoint_stall", "step_flops", "allocator")
+BENCHMARKS = ("startup", "overhead", "checkpoint_stall", "step_flops", "allocator", "loss", "vit_b32_step")
 
 
 def main():

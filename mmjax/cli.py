@@ -45,6 +45,8 @@ def _run(argv: list[str]) -> int:
         print(overview())
         return 0
     debug = "--debug" in argv
+    if argv[0] == "bench" and len(argv) > 1 and not argv[1].startswith("-"):
+        argv = [f"bench {argv[1]}", *argv[2:]]
     try:
         verb = _verb(argv[0])
         values = flags.FlagValues()
@@ -69,7 +71,7 @@ def _run(argv: list[str]) -> int:
 
 def overview() -> str:
     """What `mmjax --help` prints."""
-    lines = [f"  {name:8} {verb.summary}" for name, verb in VERBS.items()]
+    lines = [f"  {name:10} {verb.summary}" for name, verb in VERBS.items()]
     return (
         "mmjax: contrastive multimodal training in JAX\n\nusage: mmjax VERB --flags\n\n"
         + "\n".join(lines)
@@ -114,11 +116,48 @@ def _data(values) -> dict | None:
     return preview(values.config, values.out)
 
 
+def _bench_loss(values) -> dict | None:
+    from mmjax.bench.loss import bench_loss, bench_loss_on, table
+
+    options = {"width": values.width, "dtype": values.dtype}
+    if values.topology:
+        result = bench_loss_on(values.topology, batch=values.batch, impls=tuple(values.impls), **options)
+    else:
+        _start_jax(values)
+        result = bench_loss(batch=values.batch, repeats=values.repeats, **options)
+    print(table(result))
+    return result
+
+
+def _bench_step(values) -> dict | None:
+    from mmjax.bench.step import bench_step, table
+
+    options = {"batch_size": values.batch, "dtype": values.dtype, "steps": values.repeats, "remat": values.remat}
+    result = bench_step(**options, torch_python=values.torch_python)
+    print(table(result))
+    return result
+
+
 def _report(values) -> dict | None:
     _start_jax(values)
     from mmjax.experiments.results import report_workdir
 
     return report_workdir(values.workdir, step=values.step)
+
+
+def _plan(values) -> dict | None:
+    from mmjax.plan.plan import plan
+    from mmjax.plan.report import text
+
+    result = plan(
+        values.config,
+        values.topology,
+        examples=values.examples,
+        find_batch=values.find_batch,
+        hlo=values.hlo,
+    )
+    print(text(result))
+    return result
 
 
 def _train_flags(values) -> None:
@@ -144,11 +183,42 @@ def _data_flags(values) -> None:
     flags.DEFINE_string("out", "contact_sheet.png", "picture of what reaches the model", flag_values=values)
 
 
+def _plan_flags(values) -> None:
+    flags.DEFINE_string("topology", None, "slice of TPUs, such as v5e:16x16 or v4:4x4x4", flag_values=values)
+    meaning = "examples of an epoch, where the source is not here to count them"
+    flags.DEFINE_integer("examples", 0, meaning, lower_bound=0, flag_values=values)
+    flags.DEFINE_bool("find_batch", False, "also find the largest global batch that fits", flag_values=values)
+    flags.DEFINE_string("hlo", "", "file to write the optimised program to", flag_values=values)
+
+
+def _bench_loss_flags(values) -> None:
+    flags.DEFINE_integer("batch", 8192, "rows of the global batch", flag_values=values)
+    flags.DEFINE_integer("width", 512, "width of the embeddings", flag_values=values)
+    flags.DEFINE_enum("dtype", "float32", ("float32", "bfloat16"), "dtype of the embeddings", flag_values=values)
+    flags.DEFINE_integer("repeats", 5, "timings of each form", flag_values=values)
+    flags.DEFINE_string("topology", "", "TPU slice to compile for, such as v5e:2x4, instead", flag_values=values)
+    flags.DEFINE_list("impls", "dense,ring", "forms to compile for --topology", flag_values=values)
+
+
+def _bench_step_flags(values) -> None:
+    flags.DEFINE_integer("batch", 32, "examples of a step", flag_values=values)
+    flags.DEFINE_enum("dtype", "bfloat16", ("float32", "bfloat16"), "dtype of activations", flag_values=values)
+    flags.DEFINE_integer("repeats", 5, "steps that are timed", flag_values=values)
+    flags.DEFINE_string("remat", "none", "what backward keeps of a block, as in docs/config.md", flag_values=values)
+    meaning = "python with torch and open_clip, to take turns with; empty: mmjax alone"
+    flags.DEFINE_string("torch_python", "", meaning, flag_values=values)
+
+
 VERBS = {
     "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train, ("config", "workdir")),
     "eval": Verb("evaluate a checkpoint of a run", _workdir_flags, _eval),
     "embed": Verb("write embeddings and ids of a source", _embed_flags, _embed, ("workdir", "source", "out")),
     "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data, ("config",)),
+    "plan": Verb(
+        "say what a step costs on a TPU slice, before it is rented", _plan_flags, _plan, ("config", "topology")
+    ),
+    "bench loss": Verb("time and memory of the losses, here or on a TPU slice", _bench_loss_flags, _bench_loss, ()),
+    "bench step": Verb("time and memory of a ViT-B/32 CLIP training step", _bench_step_flags, _bench_step, ()),
     "report": Verb("write report.html of a run again", _workdir_flags, _report),
 }
 

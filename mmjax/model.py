@@ -62,18 +62,19 @@ def unit_norm(x):
     return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-12)
 
 
-def activation_dtype(name: str) -> str:
+def activation_dtype(name: str, platform: str) -> str:
     """The dtype behind config.activations: "auto" is bfloat16 wherever the hardware gains by it."""
     if name != "auto":
         return name
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    return "float32" if platform == "cpu" else "bfloat16"
 
 
-def build_model(config) -> Model:
-    """The model of a config."""
+def build_model(config, platform: str) -> Model:
+    """The model of a config, for devices of a platform such as "cpu" or "tpu"."""
     from mmjax.config import options_of
 
     towers = tuple(
         (name, e.kind, e.projection, tuple(options_of(e, "projection").items())) for name, e in config.towers.items()
     )
-    return Model(towers, tuple(config.streams.items()), config.embed_dim, activation_dtype(config.activations))
+    dtype = activation_dtype(config.activations, platform)
+    return Model(towers, tuple(config.streams.items()), config.embed_dim, dtype)

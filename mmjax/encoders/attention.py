@@ -4,25 +4,47 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mmjax.encoders.layers import Dense
+from mmjax.encoders.layers import Dense, Weights, affine
+from mmjax.encoders.products import OF_ACTIVATIONS, matmul, matmul_columns, matmul_rows, pack, saveable, unpack
 from mmjax.encoders.spec import Spec
 
 
+@jax.custom_vjp
 def attend(query, key, value, bias=None):
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1), the softmax in float32.
 
     Args:
         query: (B, N, heads, d).
         key, value: (B, M, heads, d).
-        bias: None or float32 (B or 1, 1, N or 1, M), added to the logits.
+        bias: None or float32 (B or 1, 1, N or 1, M), added to the logits; no gradient flows to it.
 
     Returns:
         (B, N, heads, d) in the dtype of `value`.
     """
-    query = query * query.shape[-1] ** -0.5
-    logits = jnp.einsum("bnhd,bmhd->bhnm", query, key, preferred_element_type=jnp.float32)
-    weights = jax.nn.softmax(logits if bias is None else logits + bias)
-    return jnp.einsum("bhnm,bmhd->bnhd", weights.astype(value.dtype), value)
+    return _attend_forward(query, key, value, bias)[0]
+
+
+def _attend_forward(query, key, value, bias):
+    query, key, value = (x.swapaxes(1, 2) for x in (query * query.shape[-1] ** -0.5, key, value))
+    logits = saveable(matmul_rows(query, key, jnp.float32), OF_ACTIVATIONS)
+    weights = jax.nn.softmax(logits if bias is None else logits + bias).astype(value.dtype)
+    y = saveable(matmul(weights, value, value.dtype), OF_ACTIVATIONS)
+    return y.swapaxes(1, 2), tuple(pack(x) for x in (query, key, value, weights))
+
+
+def _attend_backward(residuals, g):
+    g, dtype = g.swapaxes(1, 2), g.dtype
+    query, key, value, weights = (unpack(x, dtype) for x in residuals)
+    to_value = matmul_columns(weights, g, dtype)
+    to_weights = matmul_rows(g, value, jnp.float32) * weights.astype(jnp.float32)
+    shared = weights.astype(jnp.float32) * jnp.sum(to_weights, axis=-1, keepdims=True)
+    to_logits = (to_weights - shared).astype(dtype)
+    to_query = matmul(to_logits, key, dtype) * query.shape[-1] ** -0.5
+    to_key = matmul_columns(to_logits, query, dtype)
+    return (*(x.swapaxes(1, 2) for x in (to_query, to_key, to_value)), None)
+
+
+attend.defvjp(_attend_forward, _attend_backward)
 
 
 def attention_bias(mask=None, *, causal_length: int = 0):
@@ -62,13 +84,20 @@ class Attention(nn.Module):
     def __call__(self, queries, x, bias=None):
         """queries (B, N, D), x (B, M, D), bias as for `attend` -> (B, N, width)."""
         s = self.spec
-        query = self._heads("query", queries)
-        key = self._heads("key", x)
+        query, key, value = (self._heads(y) for y in self._projected(queries, x))
         if s.qk_norm:
             query, key = s.make_norm("query_norm")(query), s.make_norm("key_norm")(key)
-        y = attend(query, key, self._heads("value", x), bias)
+        y = attend(query, key, value, bias)
         return Dense(s.width, gain=self.gain, dtype=s.dtype, name="out")(y.reshape(*y.shape[:2], s.width))
 
-    def _heads(self, name, x):
-        s = self.spec
-        return Dense(s.width, dtype=s.dtype, name=name)(x).reshape(*x.shape[:2], s.heads, s.width // s.heads)
+    def _projected(self, queries, x):
+        """Queries of `queries`, keys and values of `x`; where both are the same, one pass over it."""
+        width, dtype = self.spec.width, self.spec.dtype
+        query = Weights(width, name="query")(queries.shape[-1])
+        key, value = (Weights(width, name=name)(x.shape[-1]) for name in ("key", "value"))
+        if queries is x:
+            return affine(x, [query, key, value], dtype)
+        return affine(queries, [query], dtype) + affine(x, [key, value], dtype)
+
+    def _heads(self, y):
+        return y.reshape(*y.shape[:2], self.spec.heads, -1)

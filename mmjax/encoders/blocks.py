@@ -22,8 +22,9 @@ out and down with no communication between.
 import flax.linen as nn
 import jax.numpy as jnp
 
+from mmjax.encoders.activations import ACTIVATIONS
 from mmjax.encoders.attention import Attention
-from mmjax.encoders.layers import ACTIVATIONS, Dense, along_last, drop_path, dropout, keys_for
+from mmjax.encoders.layers import Dense, along_last, drop_path, dropout, keys_for
 from mmjax.encoders.spec import REMAT, Spec
 from mmjax.rng import fold_keys
 

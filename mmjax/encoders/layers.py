@@ -1,20 +1,17 @@
-"""The smallest parts: matrix product, dense layer, normalisation, activation functions, dropout by example.
+"""The smallest parts: dense layer, dropout by example.
 
 Parameters are float32 whatever the dtype of activations. A dense layer holds `kernel` (inputs, outputs) and
-`bias` (outputs,); a norm holds `scale` (D,) and, the layer norm, `bias` (D,).
+`bias` (outputs,).
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from mmjax.encoders.products import column_sums, dense
 from mmjax.rng import fold_keys, purpose_number
 
-
-def dot(x, kernel, dtype):
-    """x (..., D) times kernel (D, K) -> (..., K), in `dtype`. Every product with a parameter passes through here."""
-    contract_last_with_first = (((x.ndim - 1,), (0,)), ((), ()))
-    return jax.lax.dot_general(x.astype(dtype), kernel.astype(dtype), contract_last_with_first)
+DTYPES = ("float32", "bfloat16")
 
 
 def along_last(vector, x):
@@ -27,70 +24,59 @@ def fan_in(gain: float = 1.0):
     return nn.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
 
 
-class Dense(nn.Module):
-    """x (..., D) -> (..., features).
+class Weights(nn.Module):
+    """The parameters of a dense layer alone: `kernel` and, with use_bias, `bias`.
 
     Attributes:
         features: number of outputs.
-        use_bias: whether a bias is added.
-        gain: multiplies the standard deviation 1 / sqrt(D) of the initial kernel.
-        dtype: dtype of the product.
+        use_bias: whether there is a bias.
+        gain: multiplies the standard deviation 1 / sqrt(inputs) of the initial kernel.
     """
 
     features: int
     use_bias: bool = True
     gain: float = 1.0
+
+    @nn.compact
+    def __call__(self, inputs: int):
+        """(kernel (inputs, features), bias (features,) or None)."""
+        return self._weights(inputs)
+
+    def _weights(self, inputs: int):
+        kernel = self.param("kernel", fan_in(self.gain), (inputs, self.features))
+        return kernel, self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else None
+
+
+class Dense(Weights):
+    """x (..., D) -> (..., features).
+
+    Attributes:
+        features, use_bias, gain: as of `Weights`.
+        dtype: dtype of the product.
+    """
+
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x):
         """x (..., D) -> (..., features) in `dtype`."""
-        y = dot(x, self.param("kernel", fan_in(self.gain), (x.shape[-1], self.features)), self.dtype)
-        if not self.use_bias:
-            return y
-        return y + along_last(self.param("bias", nn.initializers.zeros, (self.features,)), y)
+        return affine(x, [self._weights(x.shape[-1])], self.dtype)[0]
 
 
-class Norm(nn.Module):
-    """Layer norm (Ba et al. 2016) or RMS norm (Zhang and Sennrich 2019) over the last axis, computed in float32.
-
-    Attributes:
-        kind: "layer" or "rms".
-        eps: added to the mean square.
-        dtype: dtype of the result.
-    """
-
-    kind: str = "layer"
-    eps: float = 1e-6
-    dtype: str = "float32"
-
-    @nn.compact
-    def __call__(self, x):
-        """x (..., D) -> (..., D) in `dtype`."""
-        y = x.astype(jnp.float32)
-        if self.kind == "layer":
-            y = y - jnp.mean(y, axis=-1, keepdims=True)
-        y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + self.eps)
-        y = y * along_last(self.param("scale", nn.initializers.ones, x.shape[-1:]), y)
-        if self.kind == "layer":
-            y = y + along_last(self.param("bias", nn.initializers.zeros, x.shape[-1:]), y)
-        return y.astype(self.dtype)
+def affine(x, weights, dtype: str) -> list:
+    """x (..., D) times the kernel plus the bias of each of `weights`, pairs as of `Weights`."""
+    kernels, biases = zip(*weights, strict=True)
+    ys = dense(x, kernels, jnp.dtype(dtype))
+    return [y if bias is None else add_bias(y, bias) for y, bias in zip(ys, biases, strict=True)]
 
 
-def quick_gelu(x):
-    """x * sigmoid(1.702 x), the approximation that OpenAI's CLIP weights were trained with."""
-    return x * jax.nn.sigmoid(1.702 * x)
+@jax.custom_vjp
+def add_bias(x, bias):
+    """x (..., D) + bias (D,) in the dtype of x; the bias's gradient is summed in float32."""
+    return x + along_last(bias, x)
 
 
-# "swiglu" (Shazeer 2020, arXiv 2002.05202) is silu gated by a second projection, which the MLP adds.
-ACTIVATIONS = {
-    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
-    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
-    "quick_gelu": quick_gelu,
-    "swiglu": jax.nn.silu,
-}
-NORMS = ("layer", "rms")
-DTYPES = ("float32", "bfloat16")
+add_bias.defvjp(lambda x, bias: (add_bias(x, bias), bias), lambda bias, g: (g, column_sums(g).astype(bias.dtype)))
 
 
 def keys_for(keys, purpose: str):

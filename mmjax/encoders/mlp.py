@@ -11,8 +11,10 @@ Parameters, W = width, P = (image_size / shrink)^2 * channels:
 import flax.linen as nn
 import jax.numpy as jnp
 
+from mmjax.encoders.activations import ACTIVATIONS
 from mmjax.encoders.features import Features
-from mmjax.encoders.layers import ACTIVATIONS, DTYPES, NORMS, Dense, Norm, dropout, keys_for
+from mmjax.encoders.layers import DTYPES, Dense, dropout, keys_for
+from mmjax.encoders.norms import NORMS, Norm
 from mmjax.encoders.options import check_choice, check_multiple, check_rates
 from mmjax.encoders.pixels import normalised
 from mmjax.errors import UserError

@@ -4,16 +4,19 @@ import dataclasses
 
 import jax
 
-from mmjax.encoders.layers import ACTIVATIONS, DTYPES, NORMS, Norm
+from mmjax.encoders.activations import ACTIVATIONS
+from mmjax.encoders.layers import DTYPES
+from mmjax.encoders.norms import NORMS, Norm
 from mmjax.encoders.options import check_choice, check_multiple, check_rates
+from mmjax.encoders.products import OF_ACTIVATIONS, WITH_PARAMETER
 from mmjax.errors import UserError
 
 # What the backward pass finds in memory; the rest it computes again.
 REMAT = {
     "none": jax.checkpoint_policies.everything_saveable,
     "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-    "all_dots": jax.checkpoint_policies.dots_saveable,
+    "dots": jax.checkpoint_policies.save_only_these_names(WITH_PARAMETER),
+    "all_dots": jax.checkpoint_policies.save_only_these_names(WITH_PARAMETER, OF_ACTIVATIONS),
 }
 
 

@@ -11,7 +11,8 @@ Parameters, p = patch_size, C = channels, W = width:
 import flax.linen as nn
 import jax
 
-from mmjax.encoders.layers import ACTIVATIONS, Dense, fan_in
+from mmjax.encoders.activations import ACTIVATIONS
+from mmjax.encoders.layers import Dense, fan_in
 from mmjax.encoders.options import check_multiple
 from mmjax.encoders.spec import Spec
 from mmjax.errors import UserError

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from mmjax.encoders.products import compiling_for
 from mmjax.mesh import BATCH_AXES, named_axes
 from mmjax.rng import example_keys, step_key
 from mmjax.training.optimizer import frozen_parameters
@@ -75,7 +76,7 @@ def make_train_step(
             metrics |= {"skipped": new_state.skipped}
         return new_state, metrics | {"param_norm": optax.tree.norm(new_state.params["model"])}
 
-    return step
+    return compiling_for(mesh.devices.flat[0].platform)(step)
 
 
 def encode_in_parts(model, params, batch, keys, parts: int, mesh):

@@ -7,8 +7,9 @@ import numpy_transformer as ref
 import pytest
 from encoder_cases import features, images, params_of, pooled, texts, tiny_text, tiny_vit
 
+from mmjax.encoders.activations import ACTIVATIONS
 from mmjax.encoders.attention import Attention, attend, attention_bias
-from mmjax.encoders.layers import ACTIVATIONS, Norm
+from mmjax.encoders.norms import Norm
 from mmjax.encoders.spec import Spec
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
