@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.common import arguments, load_config, publish, ratios, summary, train_command, train_until
 from mmjax.training.history import read_history
 
-VARIABLES = ("GLIBC_TUNABLES", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX")
+VARIABLES = ("GLIBC_TUNABLES", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_ARENA_MAX")
 LOG_EVERY = 5
 
 

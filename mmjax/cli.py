@@ -266,7 +266,9 @@ def tune_allocator() -> None:
         return
     settings = {
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-        "MALLOC_MMAP_MAX_": "0",
+        # Buffers up to this come from the heap and are used again; larger ones go back to the system each time. In the
+        # heap a step's gigabyte, once a small thing lies in it, fits no more, and every step would take another one.
+        "MALLOC_MMAP_THRESHOLD_": str(128 * 2**20),
         "MALLOC_TRIM_THRESHOLD_": "100000000000",
         "MALLOC_ARENA_MAX": "1",
     }

@@ -20,6 +20,13 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Programs of one file are of no use to the next, and hundreds of them take gigabytes."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """A test that leaves this machine is a mistake; loopback stays open."""

@@ -53,7 +53,7 @@ def say(line: str) -> None:
 def notes_said():
     """Inside, what the parts of a run note in the logger "mmjax" is said, each line once however often it is traced."""
     logger, handler = logging.getLogger("mmjax"), _SayOnce()
-    level = logger.level
+    level, logger.propagate = logger.level, False  # a library may have given the root logger a handler too
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
@@ -61,6 +61,7 @@ def notes_said():
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+        logger.propagate = True
 
 
 class _SayOnce(logging.Handler):
