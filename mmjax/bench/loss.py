@@ -6,7 +6,7 @@ import statistics
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from mmjax.bench.timing import timed
 from mmjax.errors import UserError
@@ -130,7 +130,7 @@ def _value_and_gradient(loss: str, impl: str):
 
 
 def _lower(mesh: Mesh, shapes, loss: str, impl: str):
-    rows, number = NamedSharding(mesh, PartitionSpec(("data", "fsdp"))), replicated(mesh)
+    rows, number = batch_sharding(mesh), replicated(mesh)
     with jax.set_mesh(mesh):
         outputs = (number, (rows, rows, number, number))
         return jax.jit(_value_and_gradient(loss, impl), out_shardings=outputs).lower(*shapes)

@@ -74,6 +74,12 @@ def check_not_negative(**numbers) -> None:
             raise ValueError(f"{name} is {number}: give 0 or more")
 
 
+def check_share(name: str, value: float) -> None:
+    """Raise ValueError unless `value` is at least 0 and below 1."""
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} {value} is a share: give 0 <= {name} < 1")
+
+
 def check_choice(name: str, value, choices) -> None:
     """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:

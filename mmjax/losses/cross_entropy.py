@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from mmjax.losses.masked import masked_mean
+
 
 def mean_cross_entropy(z, weights, keep, smoothing: float = 0.0):
     """mean_i[-sum_j t_ij log softmax_j(z_ij)] over the rows i that have a candidate of positive weight; 0 if none has.
@@ -24,4 +26,4 @@ def mean_cross_entropy(z, weights, keep, smoothing: float = 0.0):
     largest = jax.lax.stop_gradient(jnp.max(kept, axis=1, keepdims=True))  # taken off: a small loss keeps its digits
     log_sum = jnp.log(jnp.sum(jnp.exp(kept - largest), axis=1, keepdims=True))
     losses = log_sum - jnp.sum(targets * jnp.where(keep, z - largest, 0.0), axis=1, keepdims=True)
-    return jnp.sum(jnp.where(valid, losses, 0.0)) / jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1.0)
+    return masked_mean(losses, valid)

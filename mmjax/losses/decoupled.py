@@ -7,6 +7,7 @@ from mmjax.losses.checks import check_scale
 from mmjax.losses.lean import choose_impl
 from mmjax.losses.lean_softmax import Terms, lean_softmax
 from mmjax.losses.logits import logits
+from mmjax.losses.masked import masked_mean
 from mmjax.losses.rows import Rows, both_present, paired_rows, same_key
 from mmjax.losses.supervised import both_views
 
@@ -62,6 +63,4 @@ def _mean_over_anchors(z, negatives, positives):
     valid = jnp.any(negatives, axis=1) & jnp.any(positives > 0, axis=1)
     # A row without negatives keeps them all, so that the logarithm is finite; the row itself is left out.
     rest = jax.nn.logsumexp(jnp.where(negatives | ~valid[:, None], z, -jnp.inf), axis=1)
-    return jnp.sum(jnp.where(valid, rest - jnp.sum(positives * z, axis=1), 0.0)) / jnp.maximum(
-        jnp.sum(valid, dtype=jnp.float32), 1.0
-    )
+    return masked_mean(rest - jnp.sum(positives * z, axis=1), valid)

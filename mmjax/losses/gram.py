@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from mmjax.losses.anchors import BLOCK, aligned, masked_logsumexp, over_anchors
-from mmjax.losses.checks import check_scale
+from mmjax.losses.checks import check_scale, check_share
 from mmjax.losses.logits import logits
 from mmjax.losses.masked import masked_mean
 
@@ -64,8 +64,7 @@ def gram_contrastive(anchor, others, scale, *, label_smoothing=0.0, present=None
     (anchor, *others), (anchor_present, *others_present) = aligned([anchor, *others], present, names=names)
     check_scale(scale)
     scale = jnp.asarray(scale, jnp.float32)
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing {label_smoothing} is a share: give 0 <= label_smoothing < 1")
+    check_share("label_smoothing", label_smoothing)
     anchors = {"vector": anchor, "present": anchor_present}
     tuples = _tuples(others, functools.reduce(jnp.logical_and, others_present))
     own = {"volume": _volume(_own_squared(anchor, tuples)), "index": jnp.arange(len(anchor))}

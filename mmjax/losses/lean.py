@@ -128,7 +128,8 @@ def _on_ring(rows: Rows) -> Rows:
             f"{batch} rows do not divide over the {size} devices of the mesh axes {axes}: use a batch that is a "
             "multiple, or impl='blockwise'"
         )
-    if any(mesh._name_to_type[axis] == AxisType.Explicit for axis in axes):
+    types = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    if any(types[axis] == AxisType.Explicit for axis in axes):
         return jax.tree.map(lambda x: jax.sharding.reshard(x, PartitionSpec(axes)), rows)
     return rows
 

@@ -43,7 +43,7 @@ def present_pair(x, y, x_present, y_present):
 
 
 def masked_mean(values, valid):
-    """() mean of the `values` (B,) that are `valid`; 0 where none is. Values that are not valid must be finite."""
+    """() mean of the `values` that are `valid`, an array alike; 0 where none is. Those that are not must be finite."""
     return jnp.sum(jnp.where(valid, values, 0.0)) / jnp.maximum(jnp.sum(valid, dtype=jnp.float32), 1)
 
 

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from mmjax.losses.checks import check_scale
+from mmjax.losses.checks import check_scale, check_share
 from mmjax.losses.cross_entropy import mean_cross_entropy
 from mmjax.losses.lean import choose_impl
 from mmjax.losses.lean_softmax import Terms, lean_softmax
@@ -62,7 +62,9 @@ def softmax_contrastive(
         ValueError: if shapes, values or the mesh do not fit; the message names the argument.
     """
     check_scale(scale)
-    _check_options(direction, label_smoothing)
+    check_share("label_smoothing", label_smoothing)
+    if direction not in DIRECTIONS:
+        raise ValueError(f"unknown direction {direction!r}: use one of {', '.join(DIRECTIONS)}")
     x, y = paired_rows(x, y, ids=ids, x_present=x_present, y_present=y_present)
     _check_targets(x, y, ids, targets)
     _check_negatives(x.values["vector"], negatives, hard_negatives)
@@ -135,13 +137,6 @@ def _with_negatives(y: Rows, negatives) -> Rows:
     facts = {k: jnp.pad(v, (0, len(negatives))) for k, v in y.facts.items()}
     facts["present"] = facts["present"] | (jnp.arange(len(facts["present"])) >= len(y.facts["present"]))
     return Rows({"vector": jnp.concatenate([y.values["vector"], negatives])}, facts)
-
-
-def _check_options(direction, label_smoothing) -> None:
-    if direction not in DIRECTIONS:
-        raise ValueError(f"unknown direction {direction!r}: use one of {', '.join(DIRECTIONS)}")
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing {label_smoothing} is a share: give 0 <= label_smoothing < 1")
 
 
 def _check_targets(x: Rows, y: Rows, ids, targets) -> None:

@@ -9,10 +9,10 @@ from mmjax.losses import (
     supervised_contrastive,
     weighted_contrastive,
 )
-from mmjax.objectives.wiring import learned_scale, positive_ids, scale_limits, two_sides
+from mmjax.objectives.wiring import Scaled, positive_ids, two_sides
 
 
-class SoftmaxContrastive(nn.Module):
+class SoftmaxContrastive(Scaled):
     """Symmetric InfoNCE with a learned temperature (CLIP, Radford et al. 2021, arXiv 2103.00020).
 
     Attributes:
@@ -38,17 +38,13 @@ class SoftmaxContrastive(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        scale, sides = self.learned_scale(), two_sides(self, features, batch)
         options = {"direction": self.direction, "label_smoothing": self.label_smoothing, "impl": self.impl}
         loss = softmax_contrastive(**sides, scale=scale, ids=positive_ids(self, batch), **options)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)
 
-
-class SigmoidContrastive(nn.Module):
+class SigmoidContrastive(Scaled):
     """Pairwise sigmoid loss with learned temperature and bias (SigLIP, Zhai et al. 2023, arXiv 2303.15343).
 
     Attributes:
@@ -72,17 +68,13 @@ class SigmoidContrastive(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        scale, sides = self.learned_scale(), two_sides(self, features, batch)
         bias = self.param("logit_bias", nn.initializers.constant(self.bias), ())
         loss = sigmoid_contrastive(**sides, scale=scale, bias=bias, ids=positive_ids(self, batch), impl=self.impl)
         return loss, {"contrastive_loss": loss, "logit_scale": scale, "logit_bias": bias}
 
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)
 
-
-class SupervisedContrastive(nn.Module):
+class SupervisedContrastive(Scaled):
     """SupCon over two streams whose rows are all anchors (Khosla et al. 2020, arXiv 2004.11362); NT-Xent without ids.
 
     Attributes:
@@ -104,16 +96,12 @@ class SupervisedContrastive(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        scale, sides = self.learned_scale(), two_sides(self, features, batch)
         loss = supervised_contrastive(**sides, scale=scale, ids=positive_ids(self, batch), impl=self.impl)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)
 
-
-class DecoupledContrastive(nn.Module):
+class DecoupledContrastive(Scaled):
     """InfoNCE without the positive in its denominators (DCL, Yeh et al. 2022, arXiv 2110.06848).
 
     Attributes:
@@ -135,16 +123,12 @@ class DecoupledContrastive(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        scale, sides = self.learned_scale(), two_sides(self, features, batch)
         loss = decoupled_contrastive(**sides, scale=scale, within=self.within, impl=self.impl)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)
 
-
-class WeightedContrastive(nn.Module):
+class WeightedContrastive(Scaled):
     """Targets graded by likeness in the first stream (CWCL, Srinivasa et al. 2023, arXiv 2309.14580).
 
     Attributes:
@@ -166,10 +150,6 @@ class WeightedContrastive(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        scale, sides = learned_scale(self), two_sides(self, features, batch)
+        scale, sides = self.learned_scale(), two_sides(self, features, batch)
         loss = weighted_contrastive(**sides, scale=scale, sharpness=self.sharpness, impl=self.impl)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
-
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)

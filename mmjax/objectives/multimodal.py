@@ -17,13 +17,13 @@ from mmjax.losses import (
     symile,
 )
 from mmjax.losses.anchors import BLOCK
-from mmjax.objectives.wiring import learned_scale, scale_limits, vectors_of
+from mmjax.objectives.wiring import Scaled, vectors_of
 
 PAIR_LOSSES = {"softmax": softmax_contrastive, "sigmoid": sigmoid_contrastive}
 VIEW_LOSSES = {"mv_infonce": mv_infonce, "mv_dhel": mv_dhel}
 
 
-class Symile(nn.Module):
+class Symile(Scaled):
     """Contrast of all streams together by products over them (Symile, Saporta et al. 2024, arXiv 2411.01053).
 
     Attributes:
@@ -50,7 +50,7 @@ class Symile(nn.Module):
 
         Shuffles come from the rng "objective", which the training step draws from (seed, step).
         """
-        scale = learned_scale(self)
+        scale = self.learned_scale()
         vectors, present = vectors_of(self.streams, features, batch)
         key = self.make_rng("objective") if self.negatives == "n" else None
         loss = symile(
@@ -58,12 +58,8 @@ class Symile(nn.Module):
         )
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)
 
-
-class Gram(nn.Module):
+class Gram(Scaled):
     """Contrast of the first stream with tuples of all others by volume (GRAM, Cicchetti et al. 2024, arXiv 2412.11959).
 
     Attributes:
@@ -87,18 +83,14 @@ class Gram(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
-        scale = learned_scale(self)
+        scale = self.learned_scale()
         (anchor, *others), present = vectors_of(self.streams, features, batch)
         smoothing = {"label_smoothing": self.label_smoothing}
         loss = gram_contrastive(anchor, others, scale, **smoothing, present=present, impl=self.impl, block=self.block)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)
 
-
-class Pairwise(nn.Module):
+class Pairwise(Scaled):
     """A two-stream loss over several pairs of streams, each pair with its own learned scale.
 
     Pairs of one stream with each other one are ImageBind's objective (Girdhar et al. 2023, arXiv 2305.05665).
@@ -132,7 +124,7 @@ class Pairwise(nn.Module):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
         pairs = self._pairs()
         vectors, present = (dict(zip(self.streams, v, strict=True)) for v in vectors_of(self.streams, features, batch))
-        scales = learned_scale(self, (len(pairs),))
+        scales = self.learned_scale((len(pairs),))
         options, parameters = {"impl": self.impl}, [scales]
         if self.loss == "sigmoid":
             parameters.append(self.param("logit_bias", nn.initializers.constant(self.bias), (len(pairs),)))
@@ -165,12 +157,8 @@ class Pairwise(nn.Module):
             raise UserError(said, where=f"{where}.label_smoothing", remedy="leave it at 0, or use loss='softmax'")
         return pairs
 
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scales within their limits."""
-        return scale_limits(params, self.max_scale)
 
-
-class MultiView(nn.Module):
+class MultiView(Scaled):
     """All pairs of a sample's streams in one term (MV-InfoNCE and MV-DHEL, Koromilas et al. 2025, arXiv 2507.06979).
 
     Attributes:
@@ -195,11 +183,7 @@ class MultiView(nn.Module):
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
         check_choice("objective multiview.form", self.form, VIEW_LOSSES)
-        scale = learned_scale(self)
+        scale = self.learned_scale()
         vectors, present = vectors_of(self.streams, features, batch)
         loss = VIEW_LOSSES[self.form](vectors, scale, present=present, impl=self.impl, block=self.block)
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
-
-    def after_update(self, params):
-        """What holds for the parameters after every optimiser step: the scale within its limits."""
-        return scale_limits(params, self.max_scale)

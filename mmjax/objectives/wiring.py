@@ -6,14 +6,16 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 
-def learned_scale(module: nn.Module, shape: tuple = ()):
-    """exp of the parameter `logit_scale` of `shape`, which starts at -log(module.temperature)."""
-    return jnp.exp(module.param("logit_scale", nn.initializers.constant(-math.log(module.temperature)), shape))
+class Scaled(nn.Module):
+    """An objective with a learned scale: a module with the fields `temperature`, its start, and `max_scale`."""
 
+    def learned_scale(self, shape: tuple = ()):
+        """exp of the parameter `logit_scale` of `shape`, which starts at -log(temperature)."""
+        return jnp.exp(self.param("logit_scale", nn.initializers.constant(-math.log(self.temperature)), shape))
 
-def scale_limits(params, max_scale: float):
-    """`params` with `logit_scale` clamped to [0, log max_scale], as open_clip does after every step."""
-    return {**params, "logit_scale": jnp.clip(params["logit_scale"], 0.0, math.log(max_scale))}
+    def after_update(self, params):
+        """`params` with `logit_scale` clamped to [0, log max_scale], as open_clip does after every step."""
+        return {**params, "logit_scale": jnp.clip(params["logit_scale"], 0.0, math.log(self.max_scale))}
 
 
 def vectors_of(streams, features, batch):

@@ -1,8 +1,5 @@
 """The training step of a config, compiled for devices that are not here. Runs in the child process."""
 
-import contextlib
-import logging
-
 import jax
 
 from mmjax.config import from_json
@@ -10,6 +7,7 @@ from mmjax.data.shapes import batch_shapes
 from mmjax.plan.program import analyse
 from mmjax.training.experiment import Experiment, build_experiment
 from mmjax.training.flops import count_flops
+from mmjax.training.progress import notes_told
 
 
 def plan_step(devices, *, config: str, examples: int, hlo: str = "") -> dict:
@@ -27,7 +25,8 @@ def plan_step(devices, *, config: str, examples: int, hlo: str = "") -> dict:
     """
     config = from_json(config)
     experiment = experiment_on(devices, config, examples)
-    with notes() as said:
+    said = []
+    with notes_told(said.append):
         lowered = experiment.trace_step().lower()
     return analyse(lowered, hlo) | {
         "notes": said,
@@ -36,26 +35,6 @@ def plan_step(devices, *, config: str, examples: int, hlo: str = "") -> dict:
         "model_flops": model_flops(devices, config, examples) / len(devices),
         "encoders": encoders(experiment),
     }
-
-
-@contextlib.contextmanager
-def notes():
-    """Yields the list of what mmjax logs inside, each message once: which form of a loss it chose, and why."""
-    said, logger = [], logging.getLogger("mmjax")
-
-    class Collector(logging.Handler):
-        def emit(self, record):
-            if record.getMessage() not in said:
-                said.append(record.getMessage())
-
-    handler, level = Collector(), logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield said
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
 
 
 def experiment_on(devices, config, examples: int) -> Experiment:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+from collections.abc import Callable
 
 import jax
 from tqdm import tqdm
@@ -50,9 +51,9 @@ def say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def notes_said():
-    """Inside, what the parts of a run note in the logger "mmjax" is said, each line once however often it is traced."""
-    logger, handler = logging.getLogger("mmjax"), _SayOnce()
+def notes_told(tell: Callable[[str], object] = say):
+    """Inside, `tell` gets what the parts of a run note in the logger "mmjax", each line once however often traced."""
+    logger, handler = logging.getLogger("mmjax"), _TellOnce(tell)
     level, logger.propagate = logger.level, False  # a library may have given the root logger a handler too
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
@@ -64,13 +65,13 @@ def notes_said():
         logger.propagate = True
 
 
-class _SayOnce(logging.Handler):
-    def __init__(self):
+class _TellOnce(logging.Handler):
+    def __init__(self, tell):
         super().__init__()
-        self._said = set()
+        self._tell, self._told = tell, set()
 
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
-        if line not in self._said:
-            self._said.add(line)
-            say(line)
+        if line not in self._told:
+            self._told.add(line)
+            self._tell(line)

@@ -19,7 +19,7 @@ from mmjax.training.history import read_history
 from mmjax.training.init_from import init_from
 from mmjax.training.load import experiment_of, open_checkpoints
 from mmjax.training.loop import fit
-from mmjax.training.progress import Progress, notes_said, say
+from mmjax.training.progress import Progress, notes_told, say
 from mmjax.training.workdir import locked, settle
 
 
@@ -38,7 +38,7 @@ def train(config, workdir: str | Path) -> dict:
     """
     config_lib.validate(config)
     workdir, first = Path(workdir), jax.process_index() == 0
-    with locked(workdir) if first else contextlib.nullcontext(), notes_said():
+    with locked(workdir) if first else contextlib.nullcontext(), notes_told():
         pipeline = TrainPipeline(
             config.data, tuple(config.streams), config.seed, config.batch_size, jax.process_index(), jax.process_count()
         )

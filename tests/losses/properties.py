@@ -35,6 +35,13 @@ def unit_rows(seed, shape=(ROWS, WIDTH)):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+def waves():
+    """Six pairs of rows, the same in the torch runs whose results stand as constants in the tests."""
+    i, d = np.arange(6.0)[:, None], np.arange(4.0)[None]
+    x = np.sin(1 + 2 * i + 3 * d + i * d)
+    return [jnp.asarray(rows, jnp.float32) for rows in (x, x + 0.5 * np.cos(i * (d + 1)))]
+
+
 def value_is_the_papers(case):
     x, y = examples(case)
     for present in ((None, None), PRESENT):

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mmjax.losses import sinkhorn, swapped_prediction
-from tests.losses.properties import OF_EVERY_LOSS, PRESENT, Case, normal_rows
+from tests.losses.properties import OF_EVERY_LOSS, PRESENT, Case, normal_rows, waves
 
 
 def sinkhorn_reference(scores, present, epsilon, iterations):
@@ -42,13 +42,6 @@ CASES = {
         stops=True,
     ),
 }
-
-
-def waves():
-    """Scores of six pairs, the same in the torch runs that the constants below are from."""
-    i, d = np.arange(6.0)[:, None], np.arange(4.0)[None]
-    x = np.sin(1 + 2 * i + 3 * d + i * d)
-    return [jnp.asarray(rows, jnp.float32) for rows in (x, x + 0.5 * np.cos(i * (d + 1)))]
 
 
 @pytest.mark.parametrize("holds", OF_EVERY_LOSS)

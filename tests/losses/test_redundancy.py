@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmjax.losses import barlow_twins, vicreg
-from tests.losses.properties import OF_EVERY_LOSS, Case, normal_rows
+from tests.losses.properties import OF_EVERY_LOSS, Case, normal_rows, waves
 
 
 def barlow_reference(x, y, x_present, y_present, weight=5e-3, eps=1e-5):
@@ -58,13 +58,6 @@ CASES = {
         unit=False,
     ),
 }
-
-
-def waves():
-    """Six pairs of projections, the same in the torch runs that the constants below are from."""
-    i, d = np.arange(6.0)[:, None], np.arange(4.0)[None]
-    x = np.sin(1 + 2 * i + 3 * d + i * d)
-    return [jnp.asarray(rows, jnp.float32) for rows in (x, x + 0.5 * np.cos(i * (d + 1)))]
 
 
 @pytest.mark.parametrize("holds", OF_EVERY_LOSS)

@@ -9,8 +9,9 @@ from jax.sharding import PartitionSpec
 
 from mmjax import config as c
 from mmjax.plan.cost import count_costs
-from mmjax.plan.step import encoders, experiment_on, model_flops, notes
+from mmjax.plan.step import encoders, experiment_on, model_flops
 from mmjax.training.flops import count_flops
+from mmjax.training.progress import notes_told
 
 WIDTH, DEPTH, HEADS, SIDE, PATCH, CONTEXT, BATCH, DIMS = 48, 3, 4, 64, 16, 8, 32, 24
 
@@ -82,7 +83,8 @@ def test_flops_of_unused_products_are_not_counted():
 
 def test_notes_are_collected_once():
     logger = logging.getLogger("mmjax")
-    with notes() as said:
+    said = []
+    with notes_told(said.append):
         for _ in range(2):
             logger.info("chose %s", "ring")
     logger.info("later")
