@@ -54,8 +54,19 @@ def make_mesh(sizes: Mapping[str, int], devices: Sequence | None = None) -> Mesh
 
 
 def named_axes(mesh: Mesh):
-    """A context inside of which traced code sees the axes of `mesh`: what a loss needs that runs around a ring."""
+    """A context in which traced code sees the axes of `mesh`: for losses around a ring, and for `split_by_rows`."""
     return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
+def split_by_rows(x):
+    """x (B, ...), each device keeping its own rows of it, where code is traced inside `named_axes`; else x itself.
+
+    Unasked, the compiler would rather gather a batch than the parameters that `fsdp` splits: every device would then
+    hold the activations of all rows.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    axes = tuple(a for a in BATCH_AXES if a in mesh.auto_axes)
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(axes)) if axes else x
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -26,6 +26,7 @@ from mmjax.encoders.activations import ACTIVATIONS
 from mmjax.encoders.attention import Attention
 from mmjax.encoders.layers import Dense, along_last, drop_path, dropout, keys_for
 from mmjax.encoders.spec import REMAT, Spec
+from mmjax.mesh import split_by_rows
 from mmjax.rng import fold_keys
 
 
@@ -61,7 +62,7 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x, layer, bias=None, keys=None):
         """x (B, N, width), layer () int32 its index, bias as for `attend` -> (x, None), as a scan wants it."""
-        s = self.spec
+        s, x = self.spec, split_by_rows(x)
         keys = None if keys is None else fold_keys(keys, layer)
         # Outputs of 2 x depth branches add up: so scaled, the sum keeps its variance (Radford et al. 2019, CLIP).
         gain = (2 * s.depth) ** -0.5

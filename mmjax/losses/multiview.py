@@ -1,5 +1,7 @@
 """Losses of any number of views or modalities with one term for each sample: MV-InfoNCE and MV-DHEL."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 
@@ -34,10 +36,9 @@ def mv_infonce(vectors, scale, *, present=None, impl="dense", block=BLOCK):
 
     def per_sample(tile):
         sums = []
-        for view in range(len(vectors)):
-            others = [m for m in range(len(vectors)) if m != view]
-            keep = tile["present"][:, view, None] & _stacked(views["present"], others)[None, :]
-            z = scale * logits(tile["vectors"][:, view], _stacked(views["vectors"], others))
+        for view, other in itertools.permutations(range(len(vectors)), 2):
+            keep = tile["present"][:, view, None] & views["present"][None, :, other]
+            z = scale * logits(tile["vectors"][:, view], views["vectors"][:, other])
             sums.append(masked_logsumexp(z - tile["aligned"][:, None], keep))
         sums = jnp.stack(sums)
         return masked_logsumexp(sums, jnp.isfinite(sums), axis=0, empty=0.0)
@@ -93,11 +94,6 @@ def _views(vectors, scale, present):
     flat = (len(stacked), -1)
     own = masked_logsumexp(pairs.reshape(flat), keep.reshape(flat), empty=0.0)
     return scale, {"vectors": stacked, "present": there, "index": jnp.arange(len(stacked)), "aligned": own}
-
-
-def _stacked(samples, views):
-    """The `views` of all samples (B, M, ...) one below the other, (len(views) * B, ...)."""
-    return jnp.concatenate([samples[:, m] for m in views])
 
 
 def _paired(views):

@@ -46,10 +46,10 @@ def make_train_step(
         keys = example_keys(step_key(seed, "train", step), batch["id"])
         frozen = frozen_parameters(params, rules)
         params = jax.tree.map(lambda f, p: jax.lax.stop_gradient(p) if f else p, frozen, params)
-        features = encode_in_parts(model, params["model"], batch, keys, microbatches, mesh)
         variables = {"params": params["objective"], "state": objective_state}
         rngs = {"objective": step_key(seed, "objective", step)}
         with named_axes(mesh):
+            features = encode_in_parts(model, params["model"], batch, keys, microbatches, mesh)
             (loss, metrics), changed = objective.apply(
                 variables, features, batch, train=True, mutable=["state"], rngs=rngs
             )

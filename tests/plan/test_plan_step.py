@@ -69,7 +69,7 @@ def test_compiled_step_against_the_closed_formula(scan):
 
 
 def test_flops_of_a_shard_map_are_of_all_its_devices():
-    mesh = jax.make_mesh((4, 2), ("data", "tensor"))
+    mesh = jax.make_mesh((4, 2), ("data", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 2)
     split = {"in_specs": (PartitionSpec("data"), PartitionSpec()), "out_specs": PartitionSpec("data")}
     product = jax.shard_map(lambda x, w: x @ w, mesh=mesh, axis_names={"data"}, check_vma=False, **split)
     args = np.ones((8, 16), np.float32), np.ones((16, 4), np.float32)

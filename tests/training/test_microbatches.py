@@ -58,3 +58,18 @@ def test_activations_take_the_memory_of_a_part():
     activations = needed[1] - fixed
     assert activations > 0.9 * needed[1], needed
     assert needed[4] == pytest.approx(fixed + activations / 4, rel=0.1), needed
+
+
+def test_splitting_parameters_gathers_no_activations():
+    """What a device needs under fsdp is what it needs with copied parameters, not the activations of all rows."""
+
+    def temporaries(**mesh):
+        config = small_config(batch_size=64, **{"towers.image.image_size": 32} | mesh)
+        batch = {k: np.repeat(v, 4, axis=0) for k, v in batch_of(0).items()}
+        batch["image"] = np.zeros((64, 32, 32, 3), np.uint8)
+        experiment = build_experiment(config, examples=640, batch_shapes=batch)
+        return experiment.trace_step().lower().compile().memory_analysis().temp_size_in_bytes
+
+    copied = temporaries()
+    assert temporaries(**{"mesh.data": 1, "mesh.fsdp": 8}) < 1.15 * copied
+    assert temporaries(**{"mesh.data": 2, "mesh.fsdp": 4}) < 1.15 * copied
