@@ -45,8 +45,8 @@ def _run(argv: list[str]) -> int:
         print(overview())
         return 0
     debug = "--debug" in argv
-    if argv[0] == "bench" and len(argv) > 1 and not argv[1].startswith("-"):
-        argv = [f"bench {argv[1]}", *argv[2:]]
+    if argv[0] in ("bench", "data") and len(argv) > 1 and not argv[1].startswith("-"):
+        argv = [f"{argv[0]} {argv[1]}", *argv[2:]]
     try:
         verb = _verb(argv[0])
         values = flags.FlagValues()
@@ -71,7 +71,8 @@ def _run(argv: list[str]) -> int:
 
 def overview() -> str:
     """What `mmjax --help` prints."""
-    lines = [f"  {name:10} {verb.summary}" for name, verb in VERBS.items()]
+    width = max(map(len, VERBS))
+    lines = [f"  {name:{width}} {verb.summary}" for name, verb in VERBS.items()]
     return (
         "mmjax: contrastive multimodal training in JAX\n\nusage: mmjax VERB --flags\n\n"
         + "\n".join(lines)
@@ -110,10 +111,23 @@ def _embed(values) -> dict | None:
 
 def _data(values) -> dict | None:
     from mmjax.config import validate
+    from mmjax.data.check import build_indexes, check
     from mmjax.data.preview import preview
 
     validate(values.config)
-    return preview(values.config, values.out)
+    if values.index:
+        return build_indexes(values.config)
+    return check(values.config) if values.check else preview(values.config, values.out)
+
+
+def _train_tokenizer(values) -> dict | None:
+    from mmjax.data.mixture import open_data
+    from mmjax.data.train_tokenizer import train_tokenizer
+
+    data = values.config.data
+    result = train_tokenizer(open_data(data), data, values.vocab_size, values.out, values.kind)
+    print("{path}: {vocab_size} pieces from {captions} captions".format(**result))
+    return result
 
 
 def _bench_loss(values) -> dict | None:
@@ -134,6 +148,18 @@ def _bench_step(values) -> dict | None:
 
     options = {"batch_size": values.batch, "dtype": values.dtype, "steps": values.repeats, "remat": values.remat}
     result = bench_step(**options, torch_python=values.torch_python)
+    print(table(result))
+    return result
+
+
+def _bench_data(values) -> dict | None:
+    from mmjax.bench.data import bench_data, table
+    from mmjax.config import validate
+
+    validate(values.config)
+    result = bench_data(
+        values.config, workers=tuple(map(int, values.workers)), batches=values.batches, turns=values.repeats
+    )
     print(table(result))
     return result
 
@@ -172,15 +198,26 @@ def _workdir_flags(values) -> None:
 
 def _embed_flags(values) -> None:
     _workdir_flags(values)
-    flags.DEFINE_string("source", None, "'emoji:SPLIT' or tars", flag_values=values)
+    flags.DEFINE_string("source", None, "what is embedded, as data.source", flag_values=values)
     flags.DEFINE_string("stream", "image", "stream of the model that is embedded", flag_values=values)
     flags.DEFINE_string("out", None, "file to write: .npy or .parquet", flag_values=values)
     flags.DEFINE_string("captions", "{txt}", "template of the captions of a text stream", flag_values=values)
-    flags.DEFINE_string("language", "en", "language of text fields that have several", flag_values=values)
+    meaning = "language of captions and sounds that come in several; empty: the first that the stream takes"
+    flags.DEFINE_string("language", "", meaning, flag_values=values)
 
 
 def _data_flags(values) -> None:
-    flags.DEFINE_string("out", "contact_sheet.png", "picture of what reaches the model", flag_values=values)
+    meaning = "picture of what reaches the model; a page with players goes beside it, ending in .html"
+    flags.DEFINE_string("out", "contact_sheet.png", meaning, flag_values=values)
+    meaning = "read everything once instead, and list what is broken by file, member and reason"
+    flags.DEFINE_bool("check", False, meaning, flag_values=values)
+    flags.DEFINE_bool("index", False, "build the indexes of all sources ahead instead", flag_values=values)
+
+
+def _train_tokenizer_flags(values) -> None:
+    flags.DEFINE_integer("vocab_size", 8192, "greatest number of pieces", flag_values=values)
+    flags.DEFINE_enum("kind", "bpe", ("bpe", "unigram"), "how the pieces are found", flag_values=values)
+    flags.DEFINE_string("out", None, "tokenizer.json to write, for data.tokenizer", flag_values=values)
 
 
 def _plan_flags(values) -> None:
@@ -209,16 +246,26 @@ def _bench_step_flags(values) -> None:
     flags.DEFINE_string("torch_python", "", meaning, flag_values=values)
 
 
+def _bench_data_flags(values) -> None:
+    flags.DEFINE_list("workers", "0,1,2", "numbers of worker processes, which take turns", flag_values=values)
+    flags.DEFINE_integer("batches", 20, "batches of a turn", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("repeats", 5, "turns of each", lower_bound=1, flag_values=values)
+
+
 VERBS = {
     "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train, ("config", "workdir")),
     "eval": Verb("evaluate a checkpoint of a run", _workdir_flags, _eval),
     "embed": Verb("write embeddings and ids of a source", _embed_flags, _embed, ("workdir", "source", "out")),
     "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data, ("config",)),
+    "data train_tokenizer": Verb(
+        "train a tokenizer on the captions of a config", _train_tokenizer_flags, _train_tokenizer, ("config", "out")
+    ),
     "plan": Verb(
         "say what a step costs on a TPU slice, before it is rented", _plan_flags, _plan, ("config", "topology")
     ),
     "bench loss": Verb("time and memory of the losses, here or on a TPU slice", _bench_loss_flags, _bench_loss, ()),
     "bench step": Verb("time and memory of a ViT-B/32 CLIP training step", _bench_step_flags, _bench_step, ()),
+    "bench data": Verb("speed and memory of a config's data", _bench_data_flags, _bench_data, ("config",)),
     "report": Verb("write report.html of a run again", _workdir_flags, _report),
 }
 

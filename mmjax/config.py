@@ -45,6 +45,7 @@ KEYS = {
     "embed_dim": Key(512, "width of the shared embedding space"),
     "activations": Key("auto", "dtype of activations; auto: bfloat16 but for CPUs", ("auto", "float32", "bfloat16")),
     "init_from": Key("", "workdir or checkpoint folder whose weights start this run; what matched is reported"),
+    "init_towers": Key((), "((tower there, tower here), ...): towers that take another one's weights from init_from"),
     "on_nonfinite": Key(
         "stop",
         "a step whose loss or gradients are not finite: stop the run, or skip the step and count it",
@@ -55,16 +56,53 @@ KEYS = {
         "source": Key(
             "emoji:train", "'emoji:SPLIT', 'xor:SETTINGS', or tars: a path, a glob, a brace range, joined by '::'"
         ),
+        "where": Key((), "conditions on samples' fields, such as (('similarity', '>=', 0.28),); others are left out"),
+        "unique": Key("", "field of which every value is used once; empty: all samples"),
+        "uids": Key("", "file of the uids of the samples used: .npy as DataComp writes it, or text; empty: all"),
         "image_keys": Key((), "endings of the members to draw a picture from; none: any jpg, jpeg, png or webp"),
+        "audio_keys": Key((), "endings of the members to draw a sound from; none: any wav, flac, ogg or mp3"),
+        "video_keys": Key((), "endings of the members to draw a clip from; none: any video, gif, animated webp or npy"),
+        "series_keys": Key((), "endings of the members to draw a time series from; none: any npy"),
         "image_size": Key(64, "side in pixels of the pictures that reach the model"),
         "resize": Key("crop", "crop: shortest side, then centre; squash: ignore the aspect", ("crop", "squash")),
+        "decoder": Key(
+            "pillow",
+            "of pictures for training; turbo: crops of JPEGs by libjpeg-turbo and OpenCV (extra: fast), nearly alike",
+            ("pillow", "turbo"),
+        ),
         "captions": Key((("{txt}", 1.0),), "caption templates over a sample's text fields, each with its weight"),
         "languages": Key(("en",), "one is drawn for each example where a text field is given by language"),
         "tokenizer": Key("emoji", "'emoji', 'emoji-multilingual', or the path of a tokenizer.json"),
         "context": Key(16, "tokens of a caption; longer ones are cut, the last token kept"),
+        "audio": {
+            "sample_rate": Key(48000, "samples a second of the sounds that reach the model"),
+            "seconds": Key(5.0, "length of a clip of sound; shorter sounds are padded and masked"),
+            "crop": Key(
+                "random",
+                "part of a longer sound; random: in evaluation the middle; repeat: the middle, short sounds repeated",
+                ("random", "center", "start", "repeat"),
+            ),
+        },
+        "video": {
+            "frames": Key(8, "frames of a clip"),
+            "sampling": Key(
+                "random",
+                "training frames: uniform, random (one a segment), slow, fast, clip:STRIDE; in evaluation uniform",
+            ),
+        },
+        "series": {
+            "steps": Key(256, "steps of a time series; shorter ones are padded and masked"),
+            "channels": Key(1, "values of a time series at each step"),
+            "crop": Key(
+                "random",
+                "part of a longer time series; random: in evaluation the middle",
+                ("random", "center", "start"),
+            ),
+        },
         "threads": Key(4, "reading threads of a process"),
         "workers": Key(0, "worker processes; 0: read in the training process"),
         "prefetch": Key(8, "batches that wait ready on the host"),
+        "cache": Key(256, "MiB of memory of a process for samples and what is decoded of them, where a source fits"),
         "max_unreadable": Key(0.01, "largest share of unreadable samples before the run stops"),
     },
     "mesh": {
@@ -116,13 +154,15 @@ OPEN_SECTIONS = {
     "streams": "batch stream -> tower that encodes it, such as image_2 = 'image'",
     "objectives": "weighted parts of the training loss: objective(kind, ...)",
     "evaluations": "what is measured, on what, how often: evaluation(kind, ...)",
+    "data.mixture": "sources drawn from by weight instead of data.source: part(source, ...)",
     "data.streams": "streams that may be missing, and what of a sample they take: stream(kind, ...)",
-    "data.augment": "augmentations of training pictures in order: augment(kind, ...)",
+    "data.augment": "augmentations of training pictures and clips: augment(kind, ...)",
+    "data.audio_augment": "augmentations of training sounds: audio_augment(kind, ...)",
 }
 # Keys that leave the numbers of a run as they are, so that a resumed run may change them.
 FREE_ON_RESUME = (
     *("mesh.", "log.", "profile.", "checkpoint."),
-    *("data.threads", "data.workers", "data.prefetch", "on_nonfinite"),
+    *("data.threads", "data.workers", "data.prefetch", "data.cache", "on_nonfinite"),
 )
 DURATIONS = ("duration", "schedule.warmup", "schedule.cooldown", "schedule.timescale", "checkpoint.every", "log.every")
 PROJECTIONS = ("linear", "affine", "none")
@@ -187,6 +227,20 @@ def augment(kind: str, **options) -> ConfigDict:
     return _entry("augmentation", kind, AUGMENTS, options)
 
 
+def audio_augment(kind: str, **options) -> ConfigDict:
+    """An entry of `data.audio_augment`: fields of a class in `mmjax.data.audio_augment.AUDIO_AUGMENTS`."""
+    from mmjax.data.audio_augment import AUDIO_AUGMENTS
+
+    return _entry("augmentation of sound", kind, AUDIO_AUGMENTS, options)
+
+
+def part(source: str, **options) -> ConfigDict:
+    """An entry of `data.mixture`: fields of `mmjax.data.mixture.Part`."""
+    from mmjax.data.mixture import Part
+
+    return _entry("part of a mixture", "part", {"part": Part}, {"source": source, **options})
+
+
 def stream(kind: str, **options) -> ConfigDict:
     """An entry of `data.streams`: fields of a class in `mmjax.data.streams.STREAMS`."""
     from mmjax.data.streams import STREAMS
@@ -245,6 +299,7 @@ def validate(config: ConfigDict) -> None:
     Raises:
         UserError: naming the key, its value and what is allowed.
     """
+    from mmjax.data.mixture_reader import check_parts
     from mmjax.data.streams import check_captions, check_streams
 
     _check_whole(config)
@@ -260,6 +315,7 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"{path} must be at least 1", where=f"config.{path} = {lookup(config, path)}")
     check_captions(config.data.captions, "config.data.captions")
     check_streams(config.data, config.streams)
+    check_parts(config.data, config.streams)
     for stream, name in config.streams.items():
         if name not in config.towers:
             raise UserError(
@@ -295,9 +351,13 @@ def nearest(name: str, names) -> str:
 
 
 def field_meanings(cls: type) -> dict[str, str]:
-    """Field -> meaning, from the `Attributes:` section of a class's docstring."""
-    section = re.split(r"\n\s*Attributes:\s*\n", inspect.getdoc(cls) or "")[-1]
-    return {m[1]: " ".join(m[2].split()) for m in re.finditer(r"^  +(\w+): (.+(?:\n {6,}.+)*)", section, re.M)}
+    """Field -> meaning, from the `Attributes:` section of a class's docstring, and of its bases' for their fields."""
+    options, meanings = {field.name for field in option_fields(cls)}, {}
+    for base in reversed(cls.__mro__):
+        section = re.split(r"\n\s*Attributes:\s*\n", inspect.cleandoc(vars(base).get("__doc__") or ""))[-1]
+        found = re.finditer(r"^  +(\w+): (.+(?:\n {6,}.+)*)", section, re.M)
+        meanings |= {m[1]: " ".join(m[2].split()) for m in found if base is cls or m[1] in options}
+    return meanings
 
 
 def markdown() -> str:
@@ -316,8 +376,8 @@ def markdown() -> str:
 
 
 def option_fields(cls: type) -> list[dataclasses.Field]:
-    """The fields of a class that a config may set."""
-    return [f for f in dataclasses.fields(cls) if f.name not in ("parent", "name")]
+    """The fields of a class that a config may set: flax's own and a stream's place in the batch are none."""
+    return [f for f in dataclasses.fields(cls) if f.name not in ("parent", "name", "slot")]
 
 
 def _defaults(keys: Mapping) -> dict:
@@ -372,7 +432,9 @@ def _cell(key: Key) -> str:
 
 
 def _registries() -> dict[str, Mapping]:
+    from mmjax.data.audio_augment import AUDIO_AUGMENTS
     from mmjax.data.augment import AUGMENTS
+    from mmjax.data.mixture import Part
     from mmjax.data.streams import STREAMS
     from mmjax.encoders import ENCODERS
     from mmjax.evaluation.kinds import EVALUATIONS
@@ -383,7 +445,9 @@ def _registries() -> dict[str, Mapping]:
         "Objective": OBJECTIVES,
         "Evaluation": EVALUATIONS,
         "Stream": STREAMS,
+        "Mixture": {"part": Part},
         "Augmentation": AUGMENTS,
+        "Augmentation of sound": AUDIO_AUGMENTS,
     }
 
 

@@ -4,11 +4,13 @@ So the same example at the same step gets the same dropout mask and the same aug
 micro-batching, the number of processes or workers, and after any restart.
 """
 
+import functools
 import hashlib
 
 import numpy as np
 
 
+@functools.lru_cache(4096)
 def purpose_number(purpose: str) -> int:
     """A 31-bit number for a purpose such as "augment"; a stable hash, unlike Python's own."""
     return int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:4], "little") >> 1

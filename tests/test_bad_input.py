@@ -76,9 +76,9 @@ def workdir_of(finished, tmp_path):
         ("--config.batch_size=12", ("batch_size 12 does not divide into 8 device(s)", "such as 8 or 16")),
         ("--config.mesh.data=16", ("data=16, fsdp=1, tensor=1 does not fit the 8 device(s)", "config.mesh")),
         ("--config.mesh.tensor=3", ("does not fit the 8 device(s)", "give one of them as -1")),
-        ("--config.data.source=nothing", ("unknown source 'nothing'", "emoji:train")),
+        ("--config.data.source=nothing", ("unknown source 'nothing'", "emoji:")),
         ("--config.data.source=emoji:nothing", ("nothing", "unseen")),
-        ("--config.data.source=/no/such.tar", ("no such tar", "/no/such.tar", "check the path")),
+        ("--config.data.source=/no/such.tar", ("no such file", "/no/such.tar", "config.data.source")),
         ("--config.data.source=/no/*.tar", ("no tar matches '/no/*.tar'",)),
         ("--config.data.tokenizer=/no/such.json", ("no tokenizer", "/no/such.json")),
         ("--config.data.context=1000", ("context",)),
@@ -102,8 +102,8 @@ def test_tars_that_are_none(told, tmp_path, own_tars):
     write_tar(tmp_path / "hollow.tar", [])
     flag = own_tars(pairs(1)).rsplit(":", 1)[0]
     for name, said in {
-        "missing": ("no such tar", "check the path"),
-        "loop": ("no such tar: Too many levels", "check the path"),
+        "missing": ("no such file", "check config.data.source"),
+        "loop": ("cannot read the file: Too many levels", "check config.data.source"),
         "empty": ("the tar is empty (0 bytes)", "write the shard again"),
         "junk": ("this is not a tar", "write the shard again"),
         "half": ("damaged tar", f"of {len(whole) // 2}", "half-written"),

@@ -1,5 +1,6 @@
 """Programs that take turns, each in a process and memory of its own, so that all meet the same machine."""
 
+import contextlib
 import json
 import resource
 import subprocess
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmjax.errors import UserError
+
+SECONDS_TO_END = 20
 
 
 class Child:
@@ -43,8 +46,13 @@ class Child:
         return self
 
     def __exit__(self, *_):
-        self._process.kill()
-        self._process.communicate()
+        """The end of its input tells the child to end, and to end what it has started itself."""
+        with self._process as process, contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+            try:
+                process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def serve(answers: dict[str, Callable[[], dict]]) -> None:

@@ -1,12 +1,15 @@
 """Random changes to a training picture, each a small class whose fields are its options."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from mmjax.errors import UserError
+from mmjax.data.colour import Blur, Color, Grayscale, Jitter, Solarize
+from mmjax.data.entries import build
+from mmjax.data.images import mirrored
+from mmjax.data.randaugment import RandAugment
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,10 @@ class Crop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, size: int) -> Image.Image:
-        return image.resize((size, size), Image.Resampling.BICUBIC, box=self._box(*image.size, rng))
+        return image.resize((size, size), Image.Resampling.BICUBIC, box=self.box(*image.size, rng))
 
-    def _box(self, width, height, rng):
+    def box(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the part."""
         for _ in range(10):
             area = width * height * rng.uniform(*self.scale)
             ratio = math.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
@@ -86,67 +90,32 @@ class Flip:
 
     probability: float = 0.5
 
-    def __call__(self, image: Image.Image, rng: np.random.Generator, size: int) -> Image.Image:
-        flipped = rng.random() < self.probability
-        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flipped else image
-
-
-@dataclass(frozen=True)
-class Color:
-    """Random saturation, then contrast about the mean grey, then brightness, as one linear map clipped at its end.
-
-    Attributes:
-        brightness: factor drawn within 1 - brightness to 1 + brightness.
-        contrast: likewise.
-        saturation: likewise.
-    """
-
-    brightness: float = 0.2
-    contrast: float = 0.2
-    saturation: float = 0.2
-
-    def __call__(self, image: Image.Image, rng: np.random.Generator, size: int) -> Image.Image:
-        strengths = np.array([self.brightness, self.contrast, self.saturation])
-        brightness, contrast, saturation = 1 + strengths * (2 * rng.random(3) - 1)
-        grey = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as in Pillow's own greys
-        mean = float(np.asarray(image).reshape(-1, 3).mean(0) @ grey)
-        matrix = np.empty((3, 4))
-        matrix[:, :3] = brightness * contrast * (saturation * np.eye(3) + (1 - saturation) * grey[None, :])
-        matrix[:, 3] = brightness * (1 - contrast) * mean
-        return image.convert("RGB", tuple(matrix.ravel()))
+    def __call__(self, image, rng: np.random.Generator, size: int):
+        """Pixels (H,W,3) are taken too, and pixels given back."""
+        return mirrored(image) if rng.random() < self.probability else image
 
 
 # Applied in this order, whatever the order of the config's entries: it sorts them by name.
-AUGMENTS = {"crop": Crop, "affine": Affine, "flip": Flip, "color": Color}
+AUGMENTS = {
+    "crop": Crop,
+    "affine": Affine,
+    "flip": Flip,
+    "randaugment": RandAugment,
+    "color": Color,
+    "jitter": Jitter,
+    "grayscale": Grayscale,
+    "blur": Blur,
+    "solarize": Solarize,
+}
 
 
 def build_augments(entries) -> list:
     """The augmentations of `config.data.augment`, name -> {kind, **options}, in the order of AUGMENTS.
 
+    Each is called as `augment(image, rng, size)` and draws alike from generators of the same state for pictures of
+    the same size, so that the frames of a clip can be changed alike.
+
     Raises:
         UserError: a kind or an option that does not exist.
     """
-    order = list(AUGMENTS)
-    return [
-        _build(name, dict(entry))
-        for name, entry in sorted(entries.items(), key=lambda item: _place(item[0], item[1]["kind"], order))
-    ]
-
-
-def _place(name, kind, order):
-    if kind not in order:
-        raise UserError(
-            f"unknown augmentation {kind!r}",
-            where=f"config.data.augment.{name}.kind",
-            remedy=f"one of {', '.join(order)}",
-        )
-    return order.index(kind), name
-
-
-def _build(name, options):
-    kind = AUGMENTS[options.pop("kind")]
-    known = [field.name for field in fields(kind)]
-    if unknown := set(options) - set(known):
-        where = f"config.data.augment.{name}"
-        raise UserError(f"unknown option {min(unknown)!r}", where=where, remedy=f"one of {', '.join(known)}")
-    return kind(**options)
+    return build(entries, AUGMENTS, "config.data.augment")

@@ -1,6 +1,7 @@
 """Captions from a sample's text and JSON members by weighted templates such as "{label}, {tags}"."""
 
 import json
+import re
 from string import Formatter
 
 import numpy as np
@@ -12,10 +13,14 @@ TEXTS = ("txt", "text", "caption", "cls")
 MOST_CHARACTERS = 16384
 MOST_DRAWN = 4
 ONE = "one"
+# Where a sentence ends; Chinese and Japanese put no space after it.
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\s*\n\s*")
 
 
 def text_fields(raw: dict) -> dict:
-    """What templates can name: the keys of every `.json` member, and each text member by its extension (`txt`).
+    """What templates can name: the keys of every `json` member, and each text member by its extension (`txt`).
+
+    A `json` member is the bytes of a JSON object, or a dict where the source has parsed it.
 
     Raises:
         Unreadable: a JSON member that is no JSON object.
@@ -23,11 +28,15 @@ def text_fields(raw: dict) -> dict:
     fields = {}
     for name, data in raw.items():
         if name.split(".")[-1] == "json":
-            try:
-                fields |= json.loads(data)
-            except (ValueError, TypeError, RecursionError) as error:
-                raise Unreadable("json member is no JSON object", f"{name}: {error}") from error
+            fields |= data if isinstance(data, dict) else _json_object(name, data)
     return fields | {name: data for name, data in raw.items() if name.split(".")[-1] in TEXTS}
+
+
+def _json_object(name, data) -> dict:
+    try:
+        return {} | json.loads(data)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Unreadable("json member is no JSON object", f"{name}: {error}") from error
 
 
 def draw_caption(fields: dict, templates, languages, rng: np.random.Generator) -> str:
@@ -37,7 +46,7 @@ def draw_caption(fields: dict, templates, languages, rng: np.random.Generator) -
         fields: of `text_fields`.
         templates: (template, weight) pairs. In a template, `{name}` is a field; of a list it is 1 to 4 random items
             joined by commas, and `{name:one}` is one random item. Of a field by language it is the drawn language's.
-        languages: of which one is drawn.
+        languages: of which one is drawn, among those that the template's fields by language have, if any.
         rng: the generator of this row.
 
     Raises:
@@ -45,6 +54,8 @@ def draw_caption(fields: dict, templates, languages, rng: np.random.Generator) -
     """
     weights = np.cumsum([weight for _, weight in templates])
     template = templates[int(np.searchsorted(weights, rng.random() * weights[-1], side="right"))][0]
+    if len(languages) > 1:
+        languages = languages_there(fields, template, languages)
     language = languages[int(rng.integers(len(languages)))] if len(languages) > 1 else "".join(languages)
 
     def some(items, one):
@@ -52,6 +63,24 @@ def draw_caption(fields: dict, templates, languages, rng: np.random.Generator) -
         return ", ".join(str(items[i]) for i in rng.choice(len(items), count, replace=False))
 
     return _fill(template, fields, language, some)
+
+
+def languages_there(fields: dict, template: str, languages):
+    """The languages in which all the template's fields are there; all of them if there is no such language."""
+    named = [fields.get(name) for _, name, _, _ in Formatter().parse(template) if name is not None]
+    by_language = [value for value in named if isinstance(value, dict)]
+    return [language for language in languages if all(value.get(language) for value in by_language)] or languages
+
+
+def some_sentences(caption: str, count: int, rng: np.random.Generator) -> str:
+    """`count` random sentences of a caption, in their order; all of it if it has no more.
+
+    Sub-captions of long captions are what DreamLIP trains on (Zheng et al. 2024, arXiv 2403.17007, section 3.2).
+    """
+    sentences = [sentence for sentence in SENTENCE_END.split(caption) if sentence]
+    if len(sentences) <= count:
+        return caption
+    return " ".join(sentences[i] for i in np.sort(rng.choice(len(sentences), count, replace=False)))
 
 
 def all_captions(fields: dict, template: str, language: str = "") -> list[str]:

@@ -35,7 +35,7 @@ def decode(data: bytes) -> Image.Image:
         image.load()
         if image.getexif().get(ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)
-        return _rgb(image)
+        return decode_rgb(image)
     except Unreadable:
         raise
     except UnidentifiedImageError as error:
@@ -45,7 +45,8 @@ def decode(data: bytes) -> Image.Image:
         raise Unreadable("image does not decode", f"{type(error).__name__}: {error}") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def decode_rgb(image: Image.Image) -> Image.Image:
+    """An opened picture as RGB, alpha blended onto white."""
     if image.mode.startswith("I"):  # 16 bits a grey value; Pillow's own conversion would clip it at 255
         image = Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
@@ -66,9 +67,31 @@ def center_crop(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size)) if width != height else image
 
 
+def mirrored(image: Image.Image | np.ndarray) -> Image.Image | np.ndarray:
+    """A picture, or the pixels (H,W,3) of one that OpenCV has cropped, with left and right exchanged."""
+    if isinstance(image, Image.Image):
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    import cv2
+
+    return cv2.flip(image, 1)  # NumPy takes forty times as long
+
+
 def squash(image: Image.Image, size: int) -> Image.Image:
     """The whole picture resized (bicubic) to `size` x `size`, whatever its proportions: SigLIP's evaluation."""
     return image if image.size == (size, size) else image.resize((size, size), Image.Resampling.BICUBIC)
 
 
-RESIZE = {"crop": center_crop, "squash": squash}
+def pad(image: Image.Image, size: int) -> Image.Image:
+    """The picture with its longer side resized (bicubic) to `size`, in the middle of a white square."""
+    scale = size / max(image.size)
+    width, height = (min(size, max(1, round(side * scale))) for side in image.size)
+    if (width, height) != image.size:
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
+    if width == height:
+        return image
+    paper = Image.new("RGB", (size, size), WHITE)
+    paper.paste(image, ((size - width) // 2, (size - height) // 2))
+    return paper
+
+
+RESIZE = {"crop": center_crop, "squash": squash, "pad": pad}

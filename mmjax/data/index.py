@@ -1,43 +1,24 @@
-"""Where each sample lies in its tar: built once, cached beside the shard, checked against its size and date."""
+"""Where each sample lies in its tar: worked out once by walking the headers, and cached."""
 
 import contextlib
 import hashlib
 import os
 import subprocess
 import sys
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from mmjax.data.files import Files, Stamp, is_remote, stamp
+from mmjax.data.index_cache import Arrays, cached, cached_all, load
+from mmjax.data.sharded import FileIndex, Layouts
 from mmjax.data.tarfiles import TarDamage, walk
 from mmjax.errors import UserError
 
-SUFFIX = ".mmjax-index.npz"
-FORMAT = 1
-MOST_LAYOUTS = 2**16
+FORM = "tar 2"
 SHARDS_PER_BUILDER = 8
-UNUSABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-
-
-@dataclass(frozen=True)
-class ShardIndex:
-    """The samples of one shard, 14 bytes each.
-
-    Attributes:
-        starts: (N,) uint64, first byte of each sample: its first header.
-        sizes: (N,) uint32, its length with headers and padding.
-        layouts: (N,) uint16, which of `names` it has.
-        names: the distinct sets of members, each a "/"-joined string of extensions, for example "jpg/txt".
-        digest: sha256 of every key and member size in order, hexadecimal.
-    """
-
-    starts: np.ndarray
-    sizes: np.ndarray
-    layouts: np.ndarray
-    names: np.ndarray
-    digest: str
+# What is fetched at once while walking a remote tar: small members are streamed, large ones skipped.
+WINDOW = 2**22
+PICKLES = ("pickle", "pkl", "pyd", "pth", "pt")
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -48,38 +29,65 @@ def split_name(name: str) -> tuple[str, str]:
     return (name[:dot], name[dot + 1 :].lower()) if slash < dot < len(name) - 1 else ("", "")
 
 
-def build_index(path: str) -> ShardIndex:
+def build_index(path: str, now: Stamp) -> Arrays:
     """Walks the headers of one tar. Samples are runs of members with one key.
 
     Raises:
-        UserError: missing, unreadable, empty, cut-off or not a tar.
+        UserError: unreadable, empty, cut-off or not a tar, or with a member that is a pickle or leaves its folder.
     """
     samples, digest = [], hashlib.sha256()
     key, extensions = "", []
     try:
-        with open(path, "rb", buffering=0) as file:
-            descriptor = file.fileno()
-            for name, start, _, size, end in walk(lambda offset, count: os.pread(descriptor, count, offset)):
-                new_key, extension = split_name(name)
-                if not new_key:
-                    continue
-                if new_key != key or extension in extensions:
-                    key, extensions = new_key, []
-                    samples.append([start, end, extensions])
-                extensions.append(extension)
-                samples[-1][1] = end
-                digest.update(f"{name}\0{size}\0".encode())
+        for name, start, _, size, end in walk(_reader(path, now.size)):
+            new_key, extension = split_name(name)
+            if not new_key:
+                continue
+            _check_member(path, name, extension)
+            if new_key != key or extension in extensions:
+                key, extensions = new_key, []
+                samples.append([start, end, extensions])
+            extensions.append(extension)
+            samples[-1][1] = end
+            digest.update(f"{name}\0{size}\0".encode())
     except OSError as error:
-        raise UserError(f"cannot read the tar: {error.strerror}", where=path, remedy="check the path") from error
+        what = f"cannot read the tar: {error.strerror or error}"
+        raise UserError(what, where=path, remedy="check the path") from error
     except TarDamage as damage:
-        raise _damaged(path, damage) from damage
+        raise _damaged(path, now.size, damage) from damage
     if not samples:
         raise UserError("the tar holds no samples", where=path, remedy="its members must be named KEY.EXTENSION")
     return _as_arrays(path, samples, digest.hexdigest())
 
 
-def _damaged(path: str, damage: TarDamage) -> UserError:
-    size = os.path.getsize(path)
+def _reader(path: str, size: int):
+    """`read(offset, count)` for `walk`, of an address by whole windows."""
+    files = Files()
+    if not is_remote(path):
+        return lambda offset, count: files.read(path, offset, count)
+    window, first = b"", 0
+
+    def read(offset, count):
+        nonlocal window, first
+        if not first <= offset <= offset + count <= first + len(window):
+            wanted = min(max(count, WINDOW), size - offset)
+            window, first = files.read(path, offset, wanted) if wanted > 0 else b"", offset
+        return window[offset - first : offset - first + count]
+
+    return read
+
+
+def _check_member(path: str, name: str, extension: str) -> None:
+    if name.startswith("/") or ".." in name.split("/"):
+        what = f"the member {name!r} leaves the archive's folder"
+        raise UserError(what, where=path, remedy="do not trust this tar; write it again with plain names")
+    if extension.split(".")[-1] in PICKLES:
+        what = f"the member {name!r} is a pickle, which may run any program when it is loaded"
+        raise UserError(
+            what, where=path, remedy="write the shard again without it; arrays go into .npy, records in .json"
+        )
+
+
+def _damaged(path: str, size: int, damage: TarDamage) -> UserError:
     if damage.offset == 0:
         what = "the tar is empty (0 bytes)" if size == 0 else "this is not a tar (compressed tars must be unpacked)"
         return UserError(what, where=path, remedy="write the shard again or leave it out of the pattern")
@@ -90,84 +98,44 @@ def _damaged(path: str, damage: TarDamage) -> UserError:
     )
 
 
-def _as_arrays(path, samples, digest) -> ShardIndex:
-    layouts: dict[str, int] = {}
-    numbers = [layouts.setdefault("/".join(extensions), len(layouts)) for *_, extensions in samples]
+def _as_arrays(path, samples, digest) -> Arrays:
+    layouts = Layouts()
+    for *_, extensions in samples:
+        layouts.add(extensions)
     spans = np.array([(start, end - start) for start, end, _ in samples], np.uint64)
-    if len(layouts) > MOST_LAYOUTS or spans[:, 1].max() >= 2**32:
-        raise UserError(
-            f"{len(layouts)} different sets of member names, largest sample {spans[:, 1].max()} bytes",
-            where=path,
-            remedy="a key ends at the first dot of the file name: rename members that have further dots",
-        )
-    names = np.array(list(layouts))
-    return ShardIndex(spans[:, 0].copy(), spans[:, 1].astype("u4"), np.array(numbers, "u2"), names, digest)
+    if spans[:, 1].max() >= 2**32:
+        what = f"a sample of {spans[:, 1].max()} bytes"
+        raise UserError(what, where=path, remedy="samples of 4 GiB and more cannot be read at once: split them")
+    where = {"starts": spans[:, 0].copy(), "sizes": spans[:, 1].astype("u4")}
+    return where | layouts.arrays(path) | {"digest": np.array(digest)}
 
 
-def load_index(path: str) -> ShardIndex:
+def load_index(path: str) -> FileIndex:
     """The cached index of a tar if it still fits the tar's size and date, else a new one, cached."""
-    stamp = _stamp(path)
-    index = _cached(path, stamp)
-    if index is None:
-        index = build_index(path)
-        _save(path, index, stamp)
-    return index
+    return FileIndex.of(cached(path, FORM, build_index))
 
 
-def load_indexes(paths: list[str]) -> list[ShardIndex]:
+def load_indexes(paths: list[str]) -> list[FileIndex]:
     """`load_index` of each; where many are to be built, further processes build them into the cache first."""
-    found = {path: _cached(path, _stamp(path)) for path in paths}
-    missing = [path for path, index in found.items() if index is None]
-    builders = min(len(missing) // SHARDS_PER_BUILDER, os.cpu_count() or 1)
-    if builders > 1:
-        # Not multiprocessing: its children would run the user's main script again.
-        command = [sys.executable, "-m", "mmjax.data.index"]
-        running = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True) for _ in range(builders)]
-        for number, process in enumerate(running):
-            process.stdin.write("\n".join(missing[number::builders]))
-            process.stdin.close()
-        for process in running:
-            process.wait()
-    return [found[path] or load_index(path) for path in paths]
+    if any(map(is_remote, paths)):
+        return [FileIndex.of(arrays) for arrays in cached_all(paths, FORM, build_index)]
+    found = {path: load(path, FORM, stamp(path)) for path in paths}
+    _build_in_processes([path for path, arrays in found.items() if arrays is None])
+    return [load_index(path) if found[path] is None else FileIndex.of(found.pop(path)) for path in paths]
 
 
-def _stamp(path: str) -> np.ndarray:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise UserError(f"no such tar: {error.strerror}", where=path, remedy="check the path") from error
-    return np.array([FORMAT, status.st_size, status.st_mtime_ns], np.int64)
-
-
-def _places(path: str) -> list[Path]:
-    """Beside the shard, or for folders that cannot be written in the home cache, one file for each absolute path."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = hashlib.sha256(os.path.abspath(path).encode()).hexdigest()[:32]
-    return [Path(path + SUFFIX), root / "mmjax" / (name + SUFFIX)]
-
-
-def _cached(path: str, stamp: np.ndarray) -> ShardIndex | None:
-    """The saved index if there is a whole one for just this size and date."""
-    for place in _places(path):
-        with contextlib.suppress(*UNUSABLE), np.load(place, allow_pickle=False) as saved:
-            if np.array_equal(saved["stamp"], stamp):
-                fields = {name: saved[name] for name in ("starts", "sizes", "layouts", "names")}
-                return ShardIndex(**fields, digest=str(saved["digest"]))
-    return None
-
-
-def _save(path: str, index: ShardIndex, stamp: np.ndarray):
-    """To the first place that can be written; the index is rebuilt next time if none can."""
-    for place in _places(path):
-        draft = place.with_name(f"{place.name}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with open(draft, "wb") as file:
-                np.savez(file, stamp=stamp, **vars(index))
-            os.replace(draft, place)
-            return
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+def _build_in_processes(paths: list[str]) -> None:
+    builders = min(len(paths) // SHARDS_PER_BUILDER, os.cpu_count() or 1)
+    if builders < 2:
+        return
+    # Not multiprocessing: its children would run the user's main script again.
+    command = [sys.executable, "-m", "mmjax.data.index"]
+    running = [subprocess.Popen(command, stdin=subprocess.PIPE, text=True) for _ in range(builders)]
+    for number, process in enumerate(running):
+        process.stdin.write("\n".join(paths[number::builders]))
+        process.stdin.close()
+    for process in running:
+        process.wait()
 
 
 if __name__ == "__main__":

@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mmjax.data.examples import ExampleReader
+from mmjax.data.mixture import make_order, open_data
+from mmjax.data.mixture_reader import make_reader
 from mmjax.data.order import Order
 from mmjax.data.shapes import batch_shapes
-from mmjax.data.sources import open_source
-from mmjax.data.tokenizer import Tokenizer
 from mmjax.data.unreadable import Fault, Unreadable, UnreadableCount
 from mmjax.errors import UserError
 
 ATTEMPTS = 8
 CHUNK_ROWS = 256
+# Rows whose values are held at once before they are written: some, since captions are best tokenised together.
+HELD_ROWS = 64
 ENDLESS = 2**62
 
 
@@ -35,23 +36,22 @@ class TrainPipeline:
                 where="config.batch_size",
                 remedy=f"use a multiple of {process_count}",
             )
-        self.source = open_source(data.source)
-        self.tokenizer = Tokenizer(data.tokenizer, data.context)
+        self.source = open_data(data)
         self.unreadable = UnreadableCount(data.max_unreadable)
         self.batches_per_epoch = len(self.source) // batch_size
         share = batch_size // process_count
         self._data = data
-        order = Order(seed, len(self.source), batch_size)
-        reader = ExampleReader(self.source, data, streams, seed)
-        shapes = batch_shapes(data, streams, batch_size)
-        self._chunks = _Chunks(reader, order, self.tokenizer, shapes, process_index * share, share)
+        order = make_order(self.source, seed, batch_size)
+        self.reader = make_reader(self.source, data, streams, seed)
+        self.shapes = batch_shapes(data, streams, batch_size)
+        self._chunks = _Chunks(self.reader, order, self.shapes, process_index * share, share)
 
     def fingerprint(self) -> str:
         """What a resumed run must find unchanged in the data."""
         return self.source.fingerprint()
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
-        """`image` (b,S,S,3) uint8, `text` (b,L) int32, `text_mask` (b,L) bool, further views alike, `id` (b,) int32.
+        """The arrays (b, ...) of every stream (`Stream.shapes`), such as `text` and `text_mask`, and `id` (b,) int32.
 
         Of a stream with an entry in `data.streams` also `<stream>_present` (b,) bool; a row without it is zeros.
 
@@ -72,8 +72,8 @@ class TrainPipeline:
             chunks.close()
 
     def examples(self, step: int, rows: range) -> Iterator[tuple[str, dict]]:
-        """(key, {stream: picture or caption}) of rows of a batch, not yet tokenised; unreadable ones left out."""
-        reader = self._chunks.reader
+        """(key, {stream: value or None}) of rows of a batch, as drawn; unreadable ones left out."""
+        reader = self.reader
         for record in self._chunks.order.records(step, np.array(rows)).tolist():
             try:
                 yield reader.samples[record].key, reader(step, record)
@@ -115,8 +115,8 @@ def read_ahead(function: Callable[[int], object], numbers: range, data, buffered
 class _Chunks:
     """`chunks(number) -> (arrays, faults)`: a batch is made in `count` pieces, so that many workers share it."""
 
-    def __init__(self, reader: ExampleReader, order: Order, tokenizer: Tokenizer, shapes, first: int, share: int):
-        self.reader, self.order, self.tokenizer, self.shapes = reader, order, tokenizer, shapes
+    def __init__(self, reader, order: Order, shapes: dict, first: int, share: int):
+        self.reader, self.order, self.shapes = reader, order, shapes
         self.first, self.share = first, share
         self.count = -(-share // CHUNK_ROWS)
 
@@ -130,8 +130,9 @@ class _Chunks:
         pending = np.arange(len(rows))
         for attempt in range(ATTEMPTS):
             records = self.order.records(step, rows[pending], attempt)
-            bad = self._fill(arrays, step, pending, records, faults)
-            pending = pending[bad]
+            parts = np.array_split(np.arange(len(pending)), -(-len(pending) // HELD_ROWS))
+            bad = [self._fill(arrays, step, pending[part], records[part], faults) for part in parts]
+            pending = pending[np.concatenate(bad)]
             if not len(pending):
                 return arrays, faults
         raise UserError(
@@ -142,29 +143,23 @@ class _Chunks:
 
     def _fill(self, arrays, step, places, records, faults) -> np.ndarray:
         """Writes `records` into the rows at `places`; which of them failed, (n,) bool."""
-        bad = np.zeros(len(places), bool)
-        captions = {stream: [None] * len(places) for stream in self.reader.texts}
-        for n, (place, record) in enumerate(zip(places, records.tolist(), strict=True)):
+        examples, bad = {}, np.zeros(len(places), bool)
+        for n, record in enumerate(records.tolist()):
             try:
-                example = self.reader(step, record)
+                examples[n] = self.reader(step, record)
             except Unreadable as fault:
                 bad[n] = True
                 faults.append(self._fault(record, fault))
-                continue
-            for stream in (*self.reader.images, *self.reader.vectors):
-                arrays[stream][place] = 0 if example[stream] is None else example[stream]
-            for stream in self.reader.texts:
-                captions[stream][n] = example[stream]
-            for stream in self.reader.optional:
-                arrays[f"{stream}_present"][place] = example[stream] is not None
-        for stream, texts in captions.items():
-            absent = np.array([text is None for text in texts])
-            ids, mask = self.tokenizer([text or "" for text in texts])
-            ids[absent] = 0
-            arrays[stream][places], arrays[f"{stream}_mask"][places] = ids, mask
-            for n in np.flatnonzero(~mask.any(1) & ~absent & ~bad):
+        read = np.array(list(examples), int)
+        for stream in self.reader.streams if examples else ():
+            values = [example[stream.name] for example in examples.values()]
+            for number, fault in stream.write(arrays, places[read], values):
+                n = read[number]
+                if not bad[n]:
+                    faults.append(self._fault(int(records[n]), fault))
                 bad[n] = True
-                faults.append(self._fault(int(records[n]), Unreadable("caption has no token", repr(texts[n]))))
+            if stream.optional:
+                arrays[f"{stream.name}_present"][places[read]] = [value is not None for value in values]
         arrays["id"][places] = records
         return bad
 

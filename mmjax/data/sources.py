@@ -1,17 +1,20 @@
 """A source by its spec: random access, `len(source)` and `source[i]` -> dict of raw members."""
 
+import os
+from importlib import import_module
 from typing import Protocol
 
-from mmjax.data.tars import TarSource
+from mmjax.data.files import is_remote
+from mmjax.data.media import ending
 from mmjax.errors import UserError
 
 
 class Source(Protocol):
-    """What the data pipeline asks of a source.
+    """What the data pipeline asks of a source. Sources can be pickled, and read by many threads.
 
     Attributes:
         paths: where it lies, for the reader of a summary.
-        nbytes: what all samples take; a source of more than the cache holds is not kept in memory.
+        nbytes: about what all samples take; a source of more than the cache holds is not kept in memory.
     """
 
     paths: list[str]
@@ -20,7 +23,11 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, i: int) -> dict:
-        """The members of sample `i`, bytes by extension or arrays by stream, and its `__key__` and `__url__`."""
+        """The members of sample `i`, and its `__key__` and `__url__`.
+
+        Bytes by ending ("jpg", "left.png", "flac"), arrays by stream ("vector"), and under "json" the bytes of a JSON
+        object or a dict of fields that captions can name.
+        """
 
     def members(self, i: int) -> tuple[str, ...]:
         """The names of sample `i`'s members, without reading it."""
@@ -38,28 +45,84 @@ class Source(Protocol):
         """What a resumed run must find unchanged."""
 
 
+# Prefix of a spec -> what opens the rest of it. Imported when used: some need packages of their own.
+PREFIXES = {
+    "tar": "mmjax.data.tars:TarSource",
+    "csv": "mmjax.data.tables:TableSource",
+    "tsv": "mmjax.data.tables:TableSource",
+    "jsonl": "mmjax.data.tables:TableSource",
+    "parquet": "mmjax.data.parquet:ParquetSource",
+    "folder": "mmjax.data.folder:FolderSource",
+    "numpy": "mmjax.data.numpy_source:NumpySource",
+    "arrayrecord": "mmjax.data.array_records:ArrayRecordSource",
+    "tfds": "mmjax.data.tfds_source:TfdsSource",
+    "emoji": "mmjax.data.tars:open_emoji",
+    "tuxpaint": "mmjax.data.tuxpaint:TuxpaintSource",
+    "fluent-animated": "mmjax.data.fluent_animated:FluentAnimatedSource",
+    "synthetic": "mmjax.data.synthetic:SyntheticSource",
+    "xor": "mmjax.data.xor_source:XorSource",
+}
+# Ending of a path without a prefix -> the prefix that is meant.
+ENDINGS = {
+    "tar": "tar",
+    "csv": "csv",
+    "tsv": "tsv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "parquet": "parquet",
+    "npy": "numpy",
+    "npz": "numpy",
+    "arrayrecord": "arrayrecord",
+    "array_record": "arrayrecord",
+}
+JOIN = "&&"
+
+
 def open_source(spec: str) -> Source:
     """The source that `config.data.source` names.
 
     Args:
-        spec: "emoji:SPLIT" for the data that ships with the package, "xor:SETTINGS" for Symile's experiment (see
-            `XorSource`), or a pattern of tars (see `TarSource`).
+        spec: "PREFIX:REST" with a prefix of PREFIXES, a pattern of files whose ending tells their format, or a folder:
+            of shards if it has any, else of pictures in class folders. "SOURCE && SOURCE" joins the samples of two.
 
     Raises:
         UserError: none of these, or no such data.
     """
-    if spec.startswith("emoji:"):
-        from mmjax.data import emoji
+    if JOIN in spec:
+        from mmjax.data.join import JoinedSource
 
-        return TarSource(str(emoji.shard(spec.removeprefix("emoji:"))))
-    if spec.startswith("xor:"):
-        from mmjax.data.xor_source import XorSource
+        return JoinedSource(*(open_source(part.strip()) for part in spec.split(JOIN)))
+    prefix, rest = _parse(spec)
+    module, name = PREFIXES[prefix].split(":")
+    return getattr(import_module(module), name)(rest)
 
-        return XorSource(spec.removeprefix("xor:"))
-    if ".tar" not in spec:
-        raise UserError(
-            f"unknown source {spec!r}",
-            where="config.data.source",
-            remedy='use "emoji:train", "xor:dims=5" or a pattern of tars such as "data/{0000..0009}.tar"',
-        )
-    return TarSource(spec)
+
+def _parse(spec: str) -> tuple[str, str]:
+    """(prefix, rest) of a spec, found out where it has no prefix."""
+    prefix, _, rest = spec.partition(":")
+    if prefix in PREFIXES and not rest.startswith("//"):
+        return prefix, rest
+    path = os.path.expanduser(spec)
+    if os.path.isdir(path):
+        return _in_folder(path)
+    if kind := ENDINGS.get(ending(spec.rsplit("::", 1)[-1].rstrip("}"))):
+        return kind, spec
+    if ".tar" in spec:
+        return "tar", spec
+    what = f"unknown source {spec!r}" if is_remote(spec) or not os.path.exists(path) else f"unknown format of {spec!r}"
+    prefixes = ", ".join(f"{name}:" for name in PREFIXES)
+    raise UserError(
+        what,
+        where="config.data.source",
+        remedy=f"use a pattern such as data/{{0000..0009}}.tar, a folder, a file that ends in one of "
+        f"{', '.join(ENDINGS)}, or a spec that begins with one of {prefixes}",
+    )
+
+
+def _in_folder(path: str) -> tuple[str, str]:
+    """The shards that lie in a folder, or the folder itself as one of pictures."""
+    endings = {ending(name) for name in os.listdir(path)}
+    for kind in ("tar", "parquet", "arrayrecord", "array_record"):
+        if kind in endings:
+            return ENDINGS[kind], os.path.join(path, f"*.{kind}")
+    return ("numpy" if "npy" in endings else "folder"), path

@@ -66,6 +66,11 @@ class UnreadableCount:
                 remedy=f"mend or remove them, or raise config.data.max_unreadable (now {self.limit:g})",
             )
 
+    def metrics(self) -> dict[str, float]:
+        """Counts since this process began, "data/unreadable/<reason>"; empty while all were read."""
+        reasons = dict(self.reasons)  # another thread may be adding to it
+        return {f"data/unreadable/{reason}": float(count) for reason, count in reasons.items()}
+
     def by_reason(self) -> str:
         """For example "3 x image does not decode, 1 x caption is empty"; "none" if all were read."""
         return ", ".join(f"{n} x {reason}" for reason, n in self.reasons.most_common()) or "none"

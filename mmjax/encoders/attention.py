@@ -81,8 +81,11 @@ class Attention(nn.Module):
     gain: float = 1.0
 
     @nn.compact
-    def __call__(self, queries, x, bias=None):
-        """queries (B, N, D), x (B, M, D), bias as for `attend` -> (B, N, width)."""
+    def __call__(self, queries, x, bias=None, attend=attend):
+        """queries (B, N, D), x (B, M, D), bias as for `attend` -> (B, N, width).
+
+        `attend` may be another function of (query, key, value, bias), which keeps some tokens from one another.
+        """
         s = self.spec
         query, key, value = (self._heads(y) for y in self._projected(queries, x))
         if s.qk_norm:

@@ -83,7 +83,7 @@ class Block(nn.Module):
         return y
 
 
-def apply_blocks(spec: Spec, x, bias=None, keys=None):
+def apply_blocks(spec: Spec, x, bias=None, keys=None, *, block=Block, **fields):
     """x (B, N, width) through `depth` blocks that become submodules of the module this is called in.
 
     Args:
@@ -91,14 +91,15 @@ def apply_blocks(spec: Spec, x, bias=None, keys=None):
         x: (B, N, width).
         bias: as for `attend`.
         keys: (B,) per-example keys, or None.
+        block: class of a block, `Block` or one called like it.
+        **fields: what a block of that class has besides the options.
     """
-    block = Block
     if spec.remat != "none":
-        block = nn.remat(Block, prevent_cse=not spec.scan, policy=REMAT[spec.remat])
+        block = nn.remat(block, prevent_cse=not spec.scan, policy=REMAT[spec.remat])
     if spec.scan and spec.depth:
         axes = (0, nn.broadcast, nn.broadcast)
         scanned = nn.scan(block, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=axes)
-        return scanned(spec, name="blocks")(x, jnp.arange(spec.depth), bias, keys)[0]
+        return scanned(spec, **fields, name="blocks")(x, jnp.arange(spec.depth), bias, keys)[0]
     for layer in range(spec.depth):
-        x, _ = block(spec, name=f"blocks_{layer}")(x, jnp.int32(layer), bias, keys)
+        x, _ = block(spec, **fields, name=f"blocks_{layer}")(x, jnp.int32(layer), bias, keys)
     return x

@@ -56,13 +56,8 @@ class PixelMLP(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        check_choice("PixelMLP.act", self.act, set(ACTIVATIONS) - {"swiglu"})
-        check_choice("PixelMLP.norm", self.norm, NORMS)
-        check_choice("PixelMLP.dtype", self.dtype, DTYPES)
-        check_rates("PixelMLP", dropout=self.dropout)
+        check_mlp(self)
         check_multiple("PixelMLP.image_size", self.image_size, self.shrink, "shrink")
-        if self.depth < 1 or self.width < 1:
-            raise UserError(f"PixelMLP has depth {self.depth} and width {self.width}", remedy="give positive sizes")
 
     @nn.compact
     def __call__(self, x, *, mask=None, keys=None) -> Features:
@@ -76,7 +71,7 @@ class PixelMLP(nn.Module):
         Raises:
             UserError: if the shape of x does not fit.
         """
-        size, act = self.image_size, ACTIVATIONS[self.act]
+        size = self.image_size
         if x.shape[1:] != (size, size, self.channels):
             raise UserError(
                 f"PixelMLP cannot take images of shape {x.shape}",
@@ -84,16 +79,36 @@ class PixelMLP(nn.Module):
                 remedy="give config.data.image_size and the tower's image_size the same value",
             )
         x = averaged(normalised(x, self.mean, self.std, self.dtype), self.shrink)
-        x = act(Dense(self.width, dtype=self.dtype, name="stem")(x.reshape(len(x), -1)))
-        x = dropout(x, self.dropout, keys_for(keys, "stem"))
-        for i in range(1, self.depth):
-            y = self._norm(f"norm_{i}")(x)
-            y = act(Dense(self.width, dtype=self.dtype, name=f"hidden_{i}")(y))
-            x = x + dropout(y, self.dropout, keys_for(keys, f"hidden_{i}"))
-        return Features(self._norm("norm")(x).astype(jnp.float32))
+        return Features(residual_mlp(self, x.reshape(len(x), -1), keys))
 
-    def _norm(self, name):
-        return Norm(self.norm, self.norm_eps, self.dtype, name=name)
+
+def residual_mlp(encoder, x, keys):
+    """x (B, F) -> (B, width) float32 by `depth` hidden layers, residual from the second on, and a norm.
+
+    Args:
+        encoder: a module with the options of `PixelMLP` that are not about pixels, whose submodules the layers become.
+        x: (B, F) in the encoder's dtype.
+        keys: (B,) per-example keys in training, or None.
+    """
+    e, act = encoder, ACTIVATIONS[encoder.act]
+    x = act(Dense(e.width, dtype=e.dtype, name="stem")(x))
+    x = dropout(x, e.dropout, keys_for(keys, "stem"))
+    for i in range(1, e.depth):
+        y = Norm(e.norm, e.norm_eps, e.dtype, name=f"norm_{i}")(x)
+        y = act(Dense(e.width, dtype=e.dtype, name=f"hidden_{i}")(y))
+        x = x + dropout(y, e.dropout, keys_for(keys, f"hidden_{i}"))
+    return Norm(e.norm, e.norm_eps, e.dtype, name="norm")(x).astype(jnp.float32)
+
+
+def check_mlp(encoder) -> None:
+    """Raise `UserError` unless the options that `residual_mlp` takes are valid."""
+    kind = type(encoder).__name__
+    check_choice(f"{kind}.act", encoder.act, set(ACTIVATIONS) - {"swiglu"})
+    check_choice(f"{kind}.norm", encoder.norm, NORMS)
+    check_choice(f"{kind}.dtype", encoder.dtype, DTYPES)
+    check_rates(kind, dropout=encoder.dropout)
+    if encoder.depth < 1 or encoder.width < 1:
+        raise UserError(f"{kind} has depth {encoder.depth} and width {encoder.width}", remedy="give positive sizes")
 
 
 def averaged(x, factor: int):

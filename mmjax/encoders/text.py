@@ -105,24 +105,15 @@ class TextTransformer(nn.Module):
             UserError: if x is no integer array of two axes, or longer than `context`.
         """
         spec = Spec.of(self)
-        self._check_ids(x)
+        check_ids(self, x)
         mask = x != self.pad_id if mask is None else mask
         bias = attention_bias(mask if self.mask_padding else None, causal_length=self.causal * x.shape[1])
         tokens = dropout(self._embedded(x), self.dropout, keys_for(keys, "embedding"))
         tokens = spec.make_norm("norm")(apply_blocks(spec, tokens, bias, keys))
         return Features(self._pool(spec, tokens, x, mask).astype(jnp.float32), tokens, mask)
 
-    def _check_ids(self, x):
-        if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.integer) or x.shape[1] > self.context:
-            raise UserError(
-                f"TextTransformer cannot take {x.dtype} tokens of shape {x.shape}",
-                where=f"context {self.context}",
-                remedy="give integer ids (B, L) with L at most context, or a larger context",
-            )
-
     def _embedded(self, ids):
-        table = self.param("token_embedding", nn.initializers.normal(0.02), (self.vocab_size, self.width))
-        tokens = jnp.take(table, ids, axis=0, mode="fill").astype(self.dtype)
+        tokens = embed_ids(self, ids)
         if self.position == "learned":
             table = self.param("position_embedding", nn.initializers.normal(0.01), (self.context, self.width))
             return add_positions(tokens, table[: ids.shape[1]])
@@ -138,3 +129,19 @@ class TextTransformer(nn.Module):
         if self.pool == "last":
             return tokens[:, -1]
         return jnp.take_along_axis(tokens, first_position(ids, self.eot_id)[:, None, None], axis=1)[:, 0]
+
+
+def check_ids(encoder, x) -> None:
+    """Raise `UserError` unless x is an integer array (B, L) with L at most the encoder's `context`."""
+    if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.integer) or x.shape[1] > encoder.context:
+        raise UserError(
+            f"{type(encoder).__name__} cannot take {x.dtype} tokens of shape {x.shape}",
+            where=f"context {encoder.context}",
+            remedy="give integer ids (B, L) with L at most context, or a larger context",
+        )
+
+
+def embed_ids(encoder, ids):
+    """ids (B, L) -> (B, L, W) in the encoder's dtype, by its parameter `token_embedding`; NaN past the vocabulary."""
+    table = encoder.param("token_embedding", nn.initializers.normal(0.02), (encoder.vocab_size, encoder.width))
+    return jnp.take(table, ids, axis=0, mode="fill").astype(encoder.dtype)

@@ -33,8 +33,14 @@ class Vector(nn.Module):
         Raises:
             UserError: if x is no floating array of two axes.
         """
-        if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.floating):
-            raise UserError(
-                f"Vector cannot take {x.dtype} of shape {x.shape}", remedy="give floating vectors, (batch, width)"
-            )
+        check_vectors(self, x)
         return Features(x.astype(jnp.float32))
+
+
+def check_vectors(encoder, x) -> None:
+    """Raise `UserError` unless x is a floating array of two axes."""
+    if x.ndim != 2 or not jnp.issubdtype(x.dtype, jnp.floating):
+        raise UserError(
+            f"{type(encoder).__name__} cannot take {x.dtype} of shape {x.shape}",
+            remedy="give floating vectors, (batch, width)",
+        )

@@ -15,19 +15,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mmjax.encoders.attention import attention_bias
-from mmjax.encoders.blocks import apply_blocks
 from mmjax.encoders.features import Features
-from mmjax.encoders.layers import dropout, keys_for
+from mmjax.encoders.layers import keys_for
 from mmjax.encoders.options import check_choice, check_multiple, check_rates
 from mmjax.encoders.pixels import normalised
-from mmjax.encoders.pooling import MapPool, mean_pool
 from mmjax.encoders.positions import add_positions, resize_positions, sincos_1d, sincos_2d
 from mmjax.encoders.spec import Spec
 from mmjax.encoders.stems import STEMS, Stem, check_stem
+from mmjax.encoders.trunk import POOLS, encode_tokens
 from mmjax.errors import UserError
 
-POOLS = ("cls", "mean", "map")
 POSITIONS = ("learned", "sincos2d", "sincos1d", "none")
 
 
@@ -122,20 +119,22 @@ class ViT(nn.Module):
         Raises:
             UserError: if the shape of x does not fit.
         """
+        return self._encoded(x, mask, keys)
+
+    def _encoded(self, x, mask=None, keys=None, **blocks) -> Features:
+        """What `__call__` returns, `blocks` going to `encode_tokens`."""
+        tokens, class_token = self._embedded(x)
+        if keys is not None and self.patch_dropout:
+            kept = kept_patches(keys_for(keys, "patch_dropout"), tokens.shape[1], self.patch_dropout)
+            tokens, mask = take(tokens, kept), None if mask is None else take(mask, kept)
+        return encode_tokens(self, tokens, class_token, mask=mask, keys=keys, **blocks)
+
+    def _embedded(self, x):
+        """Patch tokens (B, N, W) of images, positions added, and the class token (1, 1, W) or None."""
         spec = Spec.of(self)
         x = Stem(self.stem, self.patch_size, self.patch_bias, spec, name="stem")(self._normalised(x))
         batch, rows, columns, _ = x.shape
-        tokens, class_token = self._placed(x.reshape(batch, rows * columns, self.width), rows, columns)
-        if keys is not None and self.patch_dropout:
-            kept = kept_patches(keys_for(keys, "patch_dropout"), rows * columns, self.patch_dropout)
-            tokens, mask = take(tokens, kept), None if mask is None else take(mask, kept)
-        bias = attention_bias(self._with_class(mask))
-        if class_token is not None:
-            tokens = jnp.concatenate([jnp.broadcast_to(class_token, (batch, 1, self.width)), tokens], axis=1)
-        if self.pre_norm:
-            tokens = spec.make_norm("pre_norm")(tokens)
-        tokens = apply_blocks(spec, dropout(tokens, self.dropout, keys_for(keys, "embedding")), bias, keys)
-        return self._pooled(spec, spec.make_norm("norm")(tokens), mask)
+        return self._placed(x.reshape(batch, rows * columns, self.width), rows, columns)
 
     def _normalised(self, x):
         if x.ndim != 4 or x.shape[-1] != self.channels or x.shape[1] % self.patch_size or x.shape[2] % self.patch_size:
@@ -162,20 +161,6 @@ class ViT(nn.Module):
         elif self.position == "sincos1d":
             tokens = add_positions(tokens, sincos_1d(rows * columns, self.width))
         return tokens, class_token
-
-    def _with_class(self, mask):
-        if mask is None or self.pool != "cls":
-            return mask
-        return jnp.pad(mask, ((0, 0), (1, 0)), constant_values=True)
-
-    def _pooled(self, spec, tokens, mask):
-        if self.pool == "cls":
-            pooled, tokens = tokens[:, 0], tokens[:, 1:]
-        elif self.pool == "mean":
-            pooled = mean_pool(tokens, mask)
-        else:
-            pooled = MapPool(spec, name="pool")(tokens, mask)
-        return Features(pooled.astype(jnp.float32), tokens, mask)
 
 
 def kept_patches(keys, patches: int, rate: float):

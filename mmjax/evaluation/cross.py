@@ -20,13 +20,14 @@ class CrossRetrieval:
     """Retrieval between every two of some streams, and with each two of them together as the query for a third.
 
     What a stream takes from a record is what its entry in data.streams says (the first template and language where it
-    has several), and of several pictures or captions the first. A record without a stream is left out where that
-    stream is asked for or answers.
+    has several), and of several pictures, sounds or captions the first. A record without a stream is left out where
+    that stream is asked for or answers.
 
     Attributes:
         source: what is evaluated, as data.source.
         streams: two or more streams.
         captions: template of the captions of streams whose entry names none.
+        language: of captions and sounds that come in several; empty: the first that the stream takes.
         compose: what two embeddings make: sum (normalised), product (Symile), volume (GRAM); empty: no such queries.
         every: time between evaluations; one more at the end.
     """
@@ -34,6 +35,7 @@ class CrossRetrieval:
     source: str
     streams: tuple = ("image", "text")
     captions: str = "{txt}"
+    language: str = ""
     compose: str = "sum"
     every: str = "25%"
 
@@ -43,7 +45,8 @@ class CrossRetrieval:
 
     def __call__(self, embeddings: Embeddings) -> Result:
         """Metrics of `mmjax.evaluation.retrieval.one_way`, such as image_to_text_R@1 and image+image_2_to_text_R@1."""
-        sides = {s: first_rows(embeddings.rows(self.source, s, captions=self.captions)) for s in self.streams}
+        asked = {"fallback": self.captions, "language": self.language}
+        sides = {stream: first_rows(embeddings.rows(self.source, stream, **asked)) for stream in self.streams}
         return cross_retrieval(sides, self.compose, mesh=embeddings.mesh)
 
 

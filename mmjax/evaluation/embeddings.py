@@ -7,24 +7,17 @@ import jax
 import numpy as np
 
 from mmjax.data.captions import text_fields
-from mmjax.data.rows import (
-    CaptionRow,
-    PictureRow,
-    caption_batches,
-    caption_rows,
-    picture_batches,
-    picture_rows,
-    vector_batches,
-)
+from mmjax.data.rows import list_rows, row_batches
 from mmjax.data.sources import open_source
-from mmjax.data.streams import may_be_missing, modality, stream_options
-from mmjax.data.tokenizer import Tokenizer
+from mmjax.data.streams import Stream, make_stream
+from mmjax.data.streams.text import CaptionRow
+from mmjax.data.streams.vector import VectorRow
 from mmjax.data.unreadable import UnreadableCount
 from mmjax.errors import UserError
 
 
 class Embedded(NamedTuple):
-    """Unit rows (N, D) float32, the record (N,) that each belongs to, and the row of `mmjax.data.rows` it was."""
+    """Unit rows (N, D) float32, the record (N,) that each belongs to, and the row (`Stream.rows`) that it was."""
 
     vectors: np.ndarray
     records: np.ndarray
@@ -32,7 +25,7 @@ class Embedded(NamedTuple):
 
 
 class Embeddings:
-    """Embeds pictures and captions of sources with one set of weights.
+    """Embeds what streams take from sources with one set of weights.
 
     Args:
         encode: (stream, batch) -> (B, D) numpy; the batch is this process's share, the result the whole.
@@ -45,62 +38,56 @@ class Embeddings:
         self.mesh = mesh
         self._encode, self._data, self._batch_size = encode, data, batch_size
         self._process = (jax.process_index(), jax.process_count())
-        self._tokenizer = Tokenizer(data.tokenizer, data.context)
 
-    def pictures(self, spec: str, *, image_keys=(), stream: str = "image") -> Embedded:
-        """Every picture of a source; those that cannot be read are left out."""
-        source = open_source(spec)
-        rows = picture_rows(source, image_keys)
-        if not rows:
-            raise UserError(
-                f"no picture in {spec}", where=f"image_keys {image_keys}", remedy="name endings that its members have"
-            )
-        return self.picture_rows(source, rows, stream=stream)
+    def stream(self, name: str, **asked) -> Stream:
+        """A stream of the model as its entry in `config.data.streams` says, narrowed to what is `asked`."""
+        return make_stream(self._data, name).narrowed(**asked)
 
-    def picture_rows(self, source, rows: list[PictureRow], *, stream: str = "image") -> Embedded:
-        """These pictures of an open source."""
-        batches = picture_batches(
-            source, rows, self._data, self._batch_size, self._process, unreadable=self._unreadable()
-        )
-        return self._embed(stream, batches, rows)
-
-    def captions(self, spec: str, template: str, *, language: str = "en", stream: str = "text") -> Embedded:
-        """Every caption that `template` gives in a source, in one language."""
-        rows = caption_rows(open_source(spec), template, language, unreadable=self._unreadable())
-        return self.caption_rows(rows, stream=stream)
-
-    def caption_rows(self, rows: list[CaptionRow], *, stream: str = "text") -> Embedded:
-        """These captions; those without a token are left out."""
-        return self._embed(stream, caption_batches(self._tokenizer, rows, self._batch_size, self._process), rows)
-
-    def rows(self, spec: str, stream: str, *, captions: str = "{txt}") -> Embedded:
-        """Everything that a stream takes from a source, as its entry in `config.data.streams` says.
+    def rows(self, spec: str, name: str, **asked) -> Embedded:
+        """Everything that a stream takes from a source; what cannot be read is left out.
 
         Args:
             spec: the source.
-            stream: a stream of the model.
-            captions: template of the captions of a stream whose entry names none.
+            name: a stream of the model.
+            **asked: of `Stream.narrowed`: `keys`, `captions`, `fallback`, `language`.
+
+        Raises:
+            UserError: there is nothing, or more cannot be read than `data.max_unreadable`.
         """
-        options, kind = stream_options(self._data, stream), modality(stream)
-        if kind == "image":
-            return self.pictures(spec, image_keys=options.image_keys or self._data.image_keys, stream=stream)
-        if kind == "vector":
-            source = open_source(spec)
-            found = np.stack([source[i][stream] for i in range(len(source))])
-            return Embedded(self.vectors(found, stream=stream), np.arange(len(source)), list(found))
-        template = options.captions[0][0] if options.captions else captions
-        language = (options.languages or self._data.languages)[0]
-        lacking = may_be_missing(self._data, stream)
-        rows = caption_rows(open_source(spec), template, language, may_lack=lacking, unreadable=self._unreadable())
-        return self.caption_rows(rows, stream=stream)
+        stream, source = self.stream(name, **asked), open_source(spec)
+        rows = list_rows(stream, source, self._unreadable())
+        if not rows:
+            where = f"stream {name!r}" + "".join(f", {option} {value!r}" for option, value in asked.items() if value)
+            remedy = "name members, templates or languages that its samples have"
+            raise UserError(f"no {stream.noun} in {spec}", where=where, remedy=remedy)
+        return self.embed(stream, source, rows)
+
+    def embed(self, stream: Stream, source, rows: list) -> Embedded:
+        """These rows of an open source; None for rows that hold their values."""
+        batches = row_batches(
+            stream, source, rows, self._batch_size, self._process, unreadable=self._unreadable(source is None)
+        )
+        vectors, valid = [], []
+        for batch in batches:
+            valid.append(self._whole(batch.pop("valid")))
+            batch.pop("id")
+            vectors.append(self._encode(stream.name, batch))
+        if not vectors:
+            raise UserError(f"nothing to embed in the stream {stream.name!r}")
+        keep = np.concatenate(valid)[: len(rows)]
+        kept = [row for row, good in zip(rows, keep, strict=True) if good]
+        records = np.array([row.record for row in kept])
+        return Embedded(np.concatenate(vectors)[: len(rows)][keep], records, kept)
 
     def vectors(self, vectors: np.ndarray, *, stream: str = "vector") -> np.ndarray:
         """(N, D) for the vectors (N, F) that an encoder takes."""
-        return self._embed(stream, vector_batches(vectors, self._batch_size, self._process), list(vectors)).vectors
+        rows = [VectorRow(i, vector) for i, vector in enumerate(vectors)]
+        return self.embed(self.stream(stream), None, rows).vectors
 
     def texts(self, texts: list[str], *, stream: str = "text") -> np.ndarray:
         """(N, D) for any texts."""
-        embedded = self.caption_rows([CaptionRow(i, text) for i, text in enumerate(texts)], stream=stream)
+        rows = [CaptionRow(i, text) for i, text in enumerate(texts)]
+        embedded = self.embed(self.stream(stream), None, rows)
         if len(embedded.rows) < len(texts):
             missing = set(texts) - {row.text for row in embedded.rows}
             raise UserError(f"the tokenizer makes nothing of {sorted(missing)[0]!r}", where="config.data.tokenizer")
@@ -124,19 +111,6 @@ class Embeddings:
                 )
         return [str(values[int(r)]) for r in records]
 
-    def _embed(self, stream: str, batches, rows: list) -> Embedded:
-        vectors, valid = [], []
-        for batch in batches:
-            valid.append(self._whole(batch.pop("valid")))
-            batch.pop("id")
-            vectors.append(self._encode(stream, batch))
-        if not vectors:
-            raise UserError(f"nothing to embed in the stream {stream!r}")
-        keep = np.concatenate(valid)[: len(rows)]
-        kept = [row for row, good in zip(rows, keep, strict=True) if good]
-        records = np.array([getattr(row, "record", n) for n, row in enumerate(kept)])
-        return Embedded(np.concatenate(vectors)[: len(rows)][keep], records, kept)
-
     def _whole(self, share: np.ndarray) -> np.ndarray:
         """The flags of the global batch, from every process's share."""
         if jax.process_count() == 1:
@@ -145,8 +119,8 @@ class Embeddings:
 
         return multihost_utils.process_allgather(share, tiled=True)
 
-    def _unreadable(self) -> UnreadableCount:
-        return UnreadableCount(self._data.max_unreadable)
+    def _unreadable(self, all_may: bool = False) -> UnreadableCount:
+        return UnreadableCount(1.0 if all_may else self._data.max_unreadable)
 
 
 def make_encoder(model, mesh) -> Callable:
@@ -160,9 +134,7 @@ def make_encoder(model, mesh) -> Callable:
     from mmjax.mesh import batch_sharding, replicated
 
     def pooled(params, batch, stream):
-        modality = stream.split("_")[0]  # rows come as "image" or "text" whichever view of it the stream is
-        renamed = {k.replace(modality, stream, 1): v for k, v in batch.items()}
-        return model.apply({"params": params}, renamed)[stream].pooled
+        return model.apply({"params": params}, batch)[stream].pooled
 
     compiled = jax.jit(pooled, static_argnames="stream", out_shardings=replicated(mesh))
 

@@ -4,7 +4,9 @@ import dataclasses
 
 import numpy as np
 
+from mmjax.data.streams import modality
 from mmjax.errors import UserError
+from mmjax.evaluation.choice import CaptionChoice
 from mmjax.evaluation.cross import CrossRetrieval, XorChoice
 from mmjax.evaluation.embeddings import Embeddings
 from mmjax.evaluation.gap import gap
@@ -17,14 +19,14 @@ from mmjax.evaluation.zeroshot import SIMPLE_TEMPLATES, class_embeddings, prompt
 
 @dataclasses.dataclass(frozen=True)
 class Retrieval:
-    """Retrieval between pictures and captions of a source, both ways.
+    """Retrieval between two streams of a source, such as pictures and captions, both ways; every row of each counts.
 
     Attributes:
         source: what is evaluated, as data.source.
         captions: template of the captions.
-        language: language of text fields that have several.
-        image_keys: endings of the pictures' members; none: any.
-        streams: the picture stream and the text stream that encode them.
+        language: of captions and sounds that come in several; empty: the first that the stream takes.
+        image_keys: endings of the first stream's members; none: those that the stream takes.
+        streams: the two streams.
         every: time between evaluations; one more at the end.
     """
 
@@ -38,15 +40,14 @@ class Retrieval:
     def __call__(self, embeddings: Embeddings) -> Result:
         """The metrics of `mmjax.evaluation.retrieval`."""
         x, y = self.sides(embeddings)
-        names = tuple(stream.split("_")[0] for stream in self.streams)
+        names = tuple(map(modality, self.streams))
+        names = names if len(set(names)) == 2 else tuple(self.streams)
         metrics = retrieval(x.vectors, y.vectors, x.records, y.records, names=names, mesh=embeddings.mesh)
         return Result(metrics, chance_recall(x.records, y.records, names=names))
 
     def sides(self, embeddings: Embeddings):
-        """The embedded pictures and captions."""
-        image, text = self.streams
-        x = embeddings.pictures(self.source, image_keys=self.image_keys, stream=image)
-        return x, embeddings.captions(self.source, self.captions, language=self.language, stream=text)
+        """What is embedded of either stream."""
+        return both_sides(self, embeddings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class ZeroShot:
         label: JSON field that holds the class name.
         templates: texts with `{c}` for the class name; none: the seven simple ones of OpenAI.
         language: language of the label field if it has several.
-        image_keys: endings of the pictures' members; none: any.
+        image_keys: endings of the pictures' members; none: those that the stream takes.
         streams: the picture stream and the text stream that encode them.
         every: time between evaluations; one more at the end.
     """
@@ -74,7 +75,7 @@ class ZeroShot:
     def __call__(self, embeddings: Embeddings) -> Result:
         """`acc1`, `acc5`, `mean_per_class_recall`; chance is guessing at random."""
         image, text = self.streams
-        pictures = embeddings.pictures(self.source, image_keys=self.image_keys, stream=image)
+        pictures = embeddings.rows(self.source, image, keys=self.image_keys)
         labels = embeddings.labels(self.source, self.label, pictures.records, self.language)
         names, numbers = np.unique(labels, return_inverse=True)
         texts = prompts(list(names), self.templates or SIMPLE_TEMPLATES)
@@ -95,7 +96,7 @@ class Neighbours:
         label: JSON field that holds the class.
         k: neighbours that vote.
         temperature: of the votes' weights exp(cosine / temperature).
-        image_keys: endings of the pictures' members; none: any.
+        image_keys: endings of the pictures' members; none: those that the stream takes.
         streams: the picture stream.
         every: time between evaluations; one more at the end.
     """
@@ -125,7 +126,7 @@ class LinearProbe:
         train: source that the probe is trained on, as data.source.
         source: what is evaluated.
         label: JSON field that holds the class.
-        image_keys: endings of the pictures' members; none: any.
+        image_keys: endings of the pictures' members; none: those that the stream takes.
         streams: the picture stream.
         every: time between evaluations; one more at the end.
     """
@@ -150,7 +151,7 @@ class Gap:
         source: what is evaluated, as data.source.
         captions: template of the captions; the first of a record is its picture's partner.
         language: language of text fields that have several.
-        image_keys: endings of the pictures' members; none: any.
+        image_keys: endings of the pictures' members; none: those that the stream takes.
         streams: the picture stream and the text stream that encode them.
         every: time between evaluations; one more at the end.
     """
@@ -164,9 +165,7 @@ class Gap:
 
     def __call__(self, embeddings: Embeddings) -> Result:
         """The metrics of `mmjax.evaluation.gap`."""
-        image, text = self.streams
-        x = embeddings.pictures(self.source, image_keys=self.image_keys, stream=image)
-        y = embeddings.captions(self.source, self.captions, language=self.language, stream=text)
+        x, y = both_sides(self, embeddings)
         records, first = np.unique(y.records, return_index=True)
         paired = np.isin(x.records, records)
         partner = first[np.searchsorted(records, x.records[paired])]
@@ -177,6 +176,7 @@ EVALUATIONS = {
     "retrieval": Retrieval,
     "cross_retrieval": CrossRetrieval,
     "xor_choice": XorChoice,
+    "caption_choice": CaptionChoice,
     "zero_shot": ZeroShot,
     "knn": Neighbours,
     "linear_probe": LinearProbe,
@@ -191,10 +191,18 @@ def build_evaluations(config) -> dict:
     return {name: EVALUATIONS[e.kind](**options_of(e)) for name, e in config.evaluations.items()}
 
 
+def both_sides(evaluation, embeddings: Embeddings):
+    """What is embedded of the two streams of an evaluation with `source`, `captions`, `language` and `image_keys`."""
+    first, second = evaluation.streams
+    asked = {"captions": evaluation.captions, "language": evaluation.language}
+    x = embeddings.rows(evaluation.source, first, keys=evaluation.image_keys, **asked)
+    return x, embeddings.rows(evaluation.source, second, **asked)
+
+
 def _labelled(evaluation, embeddings: Embeddings):
     """Vectors and class numbers of the training and the test source, the classes numbered over both."""
     sides = [
-        embeddings.pictures(spec, image_keys=evaluation.image_keys, stream=evaluation.streams[0])
+        embeddings.rows(spec, evaluation.streams[0], keys=evaluation.image_keys)
         for spec in (evaluation.train, evaluation.source)
     ]
     labels = [

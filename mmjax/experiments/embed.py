@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmjax.data.rows import caption_rows, picture_rows
+from mmjax.data.rows import list_rows
 from mmjax.data.sources import open_source
 from mmjax.data.unreadable import UnreadableCount
 from mmjax.errors import UserError
@@ -26,22 +26,23 @@ def embed_source(
     stream: str,
     out: str,
     captions: str = "{txt}",
-    language: str = "en",
+    language: str = "",
     step: int | None = None,
 ) -> dict:
-    """Write unit-norm embeddings of every picture or caption of a source under a run's (averaged) weights.
+    """Write unit-norm embeddings of everything a stream takes from a source under a run's (averaged) weights.
 
     `.npy`: the (N, D) float32 array, and beside it `.ids.npy` (N,) text. `.parquet`: columns `id` and `embedding`,
-    for captions also `text`. An id is the sample's key and, for pictures, the member: "1f600.noto.webp". Rows that
-    cannot be read are left out. Parts lie in `OUT.parts/` until the last one is done; the same command goes on after
-    the last whole part.
+    for captions also `text`. An id is the sample's key and, for pictures, sounds, clips and series, the member:
+    "1f600.noto.webp". Rows that cannot be read are left out. Parts lie in `OUT.parts/` until the last one is done; the
+    same command goes on after the last whole part.
 
     Args:
         workdir: folder of the run.
         source: as data.source.
         stream: a stream of the run's config.
         out: file to write.
-        captions, language: template of the captions, for text streams.
+        captions: template of the captions, for text streams.
+        language: of captions and sounds that come in several; empty: the first that the stream takes.
         step: step of the checkpoint; None: the newest.
 
     Returns:
@@ -57,10 +58,9 @@ def embed_source(
     if stream not in config.streams:
         raise UserError(f"unknown stream {stream!r}", remedy=f"this run has {', '.join(config.streams)}")
     opened = open_source(source)
-    if stream.startswith("text"):
-        rows = caption_rows(opened, captions, language, unreadable=UnreadableCount(config.data.max_unreadable))
-    else:
-        rows = picture_rows(opened, config.data.image_keys)
+    embeddings = Suite(experiment).embeddings(weights(state)["val"])
+    asked = embeddings.stream(stream, captions=captions, language=language)
+    rows = list_rows(asked, opened, UnreadableCount(config.data.max_unreadable))
     job = {
         "workdir": str(Path(workdir).absolute()),
         "step": int(state.step),
@@ -71,17 +71,12 @@ def embed_source(
     if not rows:
         raise UserError(f"nothing to embed in {source!r}", where=f"stream {stream!r}", remedy="check --source")
     parts = _open_parts(out, job)
-    embeddings = Suite(experiment).embeddings(weights(state)["val"])
     for number, start in enumerate(range(0, len(rows), PART_ROWS)):
         part = parts / f"{number:06d}.npz"
         if part.exists():
             continue
         some = rows[start : start + PART_ROWS]
-        if stream.startswith("text"):
-            embedded = embeddings.caption_rows(some, stream=stream)
-        else:
-            embedded = embeddings.picture_rows(opened, some, stream=stream)
-        _save_part(part, embedded, opened, text=stream.startswith("text"))
+        _save_part(part, embeddings.embed(asked, opened, some), opened, text=hasattr(some[0], "text"))
         say(f"embedded {min(start + PART_ROWS, len(rows))} of {len(rows)}")
     whole = [np.load(p, allow_pickle=False) for p in sorted(parts.glob("*.npz"))]
     columns = {name: np.concatenate([p[name] for p in whole]) for name in whole[0].files}

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from mmjax.data.examples import decode_resized
-from mmjax.data.rows import PictureRow
+from mmjax.data.samples import Samples
 from mmjax.data.sources import open_source
+from mmjax.data.streams import make_stream
+from mmjax.data.streams.members import MemberRow
 from mmjax.evaluation.ranking import topk
 from mmjax.experiments.report import Hit, Query, Similarity
 
@@ -14,7 +15,7 @@ def nearest_pictures(pictures, captions, show, *, mesh=None, queries: int = 12, 
 
     Args:
         pictures, captions: both sides of a retrieval evaluation, `Embedded`.
-        show: PictureRow -> (H, W, 3) uint8, such as `Pictures`.
+        show: MemberRow -> (H, W, 3) uint8, such as `Pictures`.
         mesh: devices to search on.
         queries: how many captions, spread evenly over the source.
         k: how many pictures each.
@@ -58,14 +59,14 @@ class Pictures:
     Args:
         spec: their source, as data.source.
         data: `config.data`, for how pictures are sized.
+        stream: the stream that took them.
     """
 
-    def __init__(self, spec: str, data):
-        self._source, self._data = open_source(spec), data
+    def __init__(self, spec: str, data, stream: str):
+        self._samples, self._stream = Samples(open_source(spec), cache=0), make_stream(data, stream)
 
-    def __call__(self, row: PictureRow) -> np.ndarray:
-        raw = self._source[row.record][row.member]
-        return np.asarray(decode_resized(raw, resize=self._data.resize, size=self._data.image_size))
+    def __call__(self, row: MemberRow) -> np.ndarray:
+        return self._stream.read(self._samples, row)
 
 
 def _spread(n: int, count: int) -> list[int]:

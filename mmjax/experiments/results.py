@@ -5,7 +5,9 @@ from pathlib import Path
 
 import jax
 
+from mmjax.data.streams import modality
 from mmjax.evaluation.baselines import baselines
+from mmjax.evaluation.kinds import Retrieval
 from mmjax.evaluation.suite import Suite, weights
 from mmjax.evaluation.table import closing_tables, format_table
 from mmjax.experiments.gallery import Pictures, nearest_pictures, similarity_sample
@@ -51,11 +53,11 @@ def write_results(workdir: Path, experiment, suite: Suite, state, metrics: dict[
     """
     path = workdir / "report.html"
     embeddings = suite.embeddings(weights(state)["val"])
-    retrieval = next((e for e in suite.evaluations.values() if hasattr(e, "sides")), None)
+    retrieval = next((e for e in suite.evaluations.values() if _of_pictures_and_captions(e)), None)
     queries, similarity = (), None
     if retrieval:
         pictures, captions = retrieval.sides(embeddings)
-        show = Pictures(retrieval.source, experiment.config.data)
+        show = Pictures(retrieval.source, experiment.config.data, retrieval.streams[0])
         queries = nearest_pictures(pictures, captions, show, mesh=embeddings.mesh)
         similarity = similarity_sample(pictures, captions, show)
     if jax.process_index():
@@ -77,6 +79,10 @@ def write_results(workdir: Path, experiment, suite: Suite, state, metrics: dict[
     print("\n\n".join(format_table(t.rows, t.columns) for t in tables))
     print(f"\nreport: {path}")
     return path
+
+
+def _of_pictures_and_captions(evaluation) -> bool:
+    return isinstance(evaluation, Retrieval) and tuple(map(modality, evaluation.streams)) == ("image", "text")
 
 
 def tables_of(suite: Suite, metrics: dict[str, float]) -> list:

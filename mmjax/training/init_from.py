@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 
+from mmjax.encoders import fit_array
 from mmjax.errors import UserError
 from mmjax.mesh import path_name
 from mmjax.training.state import TrainState
@@ -13,7 +14,8 @@ from mmjax.training.state import TrainState
 def init_from(folder: str, experiment, *, log=print) -> TrainState:
     """A fresh state whose parameters are taken from `folder` where path and shape match.
 
-    The moving average is taken if the other run kept one. Step, moments and the objective's state start anew.
+    Positions of other numbers of frames or tokens are fitted (`encoders.fit_array`). `config.init_towers` says which
+    tower there starts a tower of another name here, such as an image tower a video one. The moving average is taken if the other run kept one. Step, moments and the objective's state start anew.
 
     Args:
         folder: a workdir, or one checkpoint inside its `checkpoints/`.
@@ -29,13 +31,17 @@ def init_from(folder: str, experiment, *, log=print) -> TrainState:
     taken, missing = [], []
 
     def take(path, fresh):
-        name = path_name(path)
-        if name not in found or found[name].shape != fresh.shape:
-            shape = f", which is {found[name].shape} there and {fresh.shape} here" if name in found else ""
-            missing.append(f"{name}{shape}")
+        here = path_name(path)
+        there = _name_there(here, experiment.config.init_towers)
+        if there not in found:
+            missing.append(here)
             return fresh
-        taken.append(name)
-        return jax.device_put(found[name].astype(fresh.dtype), fresh.sharding)
+        x = fit_array(here.rsplit("/", 1)[-1], found[there], fresh.shape)
+        if x.shape != fresh.shape:
+            missing.append(f"{here}, which is {x.shape} there and {fresh.shape} here")
+            return fresh
+        taken.append(there)
+        return jax.device_put(x.astype(fresh.dtype), fresh.sharding)
 
     params = jax.tree_util.tree_map_with_path(take, state.params)
     if not taken:
@@ -48,6 +54,16 @@ def init_from(folder: str, experiment, *, log=print) -> TrainState:
             log(f"  {title}: {name}")
     ema = None if state.ema is None else jax.tree.map(lambda x: x.copy(), params)
     return state.replace(params=params, ema=ema)
+
+
+def _name_there(name: str, towers) -> str:
+    """The path of a parameter in the other run, by pairs (tower there, tower here)."""
+    model, _, rest = name.partition("/")
+    tower, _, parameter = rest.partition("/")
+    for there, here in towers:
+        if model == "model" and tower.removesuffix("_projection") == here:
+            return f"{model}/{tower.replace(here, there, 1)}/{parameter}"
+    return name
 
 
 def read_weights(folder: str):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import jax
 
+from mmjax.data.mixture import open_data
 from mmjax.data.shapes import batch_shapes
-from mmjax.data.sources import open_source
-from mmjax.data.tokenizer import Tokenizer
+from mmjax.data.tokenizer import make_tokenizer
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.experiment import Experiment, build_experiment
@@ -27,7 +27,7 @@ def load(workdir: str | Path, *, step: int | None = None) -> tuple[Experiment, o
     """
     config = read_config(workdir)
     config.mesh.data, config.mesh.fsdp, config.mesh.tensor = -1, 1, 1  # whatever the devices were in training
-    experiment = experiment_of(config, examples=len(open_source(config.data.source)))
+    experiment = experiment_of(config, examples=len(open_data(config.data)))
     with contextlib.closing(open_checkpoints(Path(workdir), config, read_only=True)) as checkpoints:
         state = checkpoints.restore(experiment.state, step, log=say)
     if state is None:
@@ -52,7 +52,7 @@ def open_checkpoints(workdir: Path, config, *, read_only: bool = False) -> Check
 
 def check_vocabulary(config) -> None:
     """Raise `UserError` if a text tower has no embedding for some of the tokenizer's ids."""
-    tokens = Tokenizer(config.data.tokenizer, config.data.context).vocab_size
+    tokens = make_tokenizer(config.data.tokenizer, config.data.context).vocab_size
     for name, tower in config.towers.items():
         if tower.get("vocab_size", tokens) < tokens:
             raise UserError(

@@ -30,6 +30,7 @@ def fit(
     checkpoints: Checkpoints,
     evaluate: Callable,
     progress: Progress,
+    counts: Callable[[], dict[str, float]] = dict,
 ):
     """Train from `state` to the end of the run, or until a signal asks to stop.
 
@@ -41,6 +42,7 @@ def fit(
         checkpoints: where states go.
         evaluate: `(state, step) -> metrics` of the evaluations due at that step, empty if none is.
         progress: what shows how it goes.
+        counts: what else a logged row holds, such as the samples that were replaced.
 
     Returns:
         (state, stopped): the last state, and the name of the signal that ended the run early, or "".
@@ -70,7 +72,7 @@ def fit(
             last = (done, metrics, batch["id"]) if config.on_nonfinite == "stop" else None
             progress.advance()
             if done % log_every == 0:
-                row = meter.row(done, metrics)
+                row = meter.row(done, metrics) | counts()
                 history.write(done, row)
                 progress.show(done, row)
             with meter.paused():

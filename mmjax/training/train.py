@@ -7,6 +7,7 @@ import jax
 
 from mmjax import config as config_lib
 from mmjax.data.device import place, prefetch_to_device
+from mmjax.data.mixture import open_data
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.sources import open_source
 from mmjax.errors import UserError
@@ -76,6 +77,7 @@ def go_on(experiment: Experiment, state, pipeline, suite: Suite, checkpoints: Ch
             checkpoints=checkpoints,
             evaluate=suite.due,
             progress=progress,
+            counts=pipeline.unreadable.metrics,
         )
 
 
@@ -121,8 +123,8 @@ def fingerprints(config) -> dict[str, str]:
     """
     keys = {name: f"evaluations.{name}.source" for name in config.evaluations}
     keys |= {f"{name} train": f"evaluations.{name}.train" for name, e in config.evaluations.items() if "train" in e}
-    keys |= {"train": "data.source"}
-    return {name: _fingerprint(config, key) for name, key in keys.items()}
+    found = {name: _fingerprint(config, key) for name, key in keys.items()}
+    return found | {"train": open_data(config.data).fingerprint()}
 
 
 def _fingerprint(config, key: str) -> str:

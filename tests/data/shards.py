@@ -57,9 +57,14 @@ def settings(source: str, tokenizer: str, **changes) -> SimpleNamespace:
     """What `config.data` holds."""
     values = {
         "source": source,
+        "mixture": {},
+        "where": (),
+        "unique": "",
+        "uids": "",
         "image_keys": (),
         "image_size": 8,
         "resize": "crop",
+        "decoder": "pillow",
         "streams": {},
         "augment": {"affine": {"kind": "affine"}, "flip": {"kind": "flip"}},
         "captions": (("{txt}", 1.0),),
@@ -69,6 +74,7 @@ def settings(source: str, tokenizer: str, **changes) -> SimpleNamespace:
         "threads": 2,
         "workers": 0,
         "prefetch": 4,
+        "cache": 256,
         "max_unreadable": 0.01,
     }
     return SimpleNamespace(**(values | changes))

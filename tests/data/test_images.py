@@ -123,3 +123,80 @@ def test_squash_keeps_everything():
     assert squashed.shape == (8, 8, 3)
     assert squashed[:, :3].max() < 30
     assert squashed[:, 5:].min() > 225
+
+
+@pytest.mark.parametrize("size", [(8, 24), (24, 8), (5, 300), (8, 8), (1, 900)])
+def test_pad_keeps_everything_in_the_middle(size):
+    padded = np.asarray(RESIZE["pad"](Image.new("RGB", size, "black"), 16))
+    assert padded.shape == (16, 16, 3)
+    long = 16 * min(size) / max(size)
+    inside = (padded[..., 0] < 128).sum(0 if size[0] > size[1] else 1)
+    assert inside.max() == inside.min() == max(1, round(long))
+    assert (np.asarray(RESIZE["pad"](Image.new("RGB", (16, 16), (1, 2, 3)), 16)) == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_exif_orientation_comes_upright(orientation):
+    """The upright picture is brighter to the right and redder downwards; what is stored is turned as the value says."""
+    x, y = np.meshgrid(np.arange(32) * 8, np.arange(16) * 16)
+    upright = np.stack([y, x, x], -1).astype(np.uint8)
+    undone = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.swapaxes(0, 1),
+        6: lambda a: np.rot90(a, 1),
+        7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(undone[orientation](upright)))
+    np.testing.assert_array_equal(np.asarray(decode(encoded(stored, "PNG", exif=exif))), upright)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_broken_exif_costs_nothing():
+    data = encoded(
+        Image.new("RGB", (16, 16), "red"), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff junk", quality=95
+    )
+    assert np.abs(np.asarray(decode(data)).astype(int) - (254, 0, 0)).max() < 4
+
+
+def test_sixteen_bits_a_channel():
+    """Pillow has no such mode and writes none: a PNG by hand, whose values are 256 times those that are expected."""
+    row = b"\x00" + struct.pack(">6H", 256 * 200, 256 * 100, 0, 256 * 7, 256 * 255, 256)
+    data = png_of_size(2, 1).replace(struct.pack(">BB", 8, 2), struct.pack(">BB", 16, 2), 1)
+    header = data[12:29]
+    body = zlib.compress(row)
+    data = (
+        data[:8]
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+        + struct.pack(">I", len(body))
+        + b"IDAT"
+        + body
+        + struct.pack(">I", zlib.crc32(b"IDAT" + body))
+        + struct.pack(">I", 0)
+        + b"IEND"
+        + struct.pack(">I", zlib.crc32(b"IEND"))
+    )
+    assert np.asarray(decode(data)).tolist() == [[[200, 100, 0], [7, 255, 1]]]
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "gif", "bmp", "tiff"])
+def test_half_a_picture_is_none(kind):
+    rng = np.random.default_rng(0)
+    whole = encoded(Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)), kind)
+    assert decode(whole).size == (64, 64)
+    with pytest.raises(Unreadable, match="does not decode"):
+        decode(whole[: len(whole) // 2])
+
+
+def test_half_a_progressive_jpeg_is_none():
+    rng = np.random.default_rng(0)
+    whole = encoded(Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)), "jpeg", progressive=True)
+    with pytest.raises(Unreadable, match="does not decode"):
+        decode(whole[: len(whole) // 2])

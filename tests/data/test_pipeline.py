@@ -131,15 +131,15 @@ def test_bad_samples_are_replaced_and_counted_by_reason(tmp_path):
 def test_a_caption_without_a_token_is_unreadable(tmp_path):
     data = damaged(tmp_path, {5: {"txt": "\u200a\u2003x".encode()}}, captions=(("{txt}", 1.0),), max_unreadable=1.0)
     pipeline = TrainPipeline(data, STREAMS, 0, 40)
-    tokenize = pipeline._chunks.tokenizer
+    text = pipeline.reader.streams[1]
+    tokenize = text.tokenizer
 
     def blind_to_x(texts):
         ids, mask = tokenize(texts)
         mask[[n for n, text in enumerate(texts) if text == "x"]] = False
         return ids, mask
 
-    blind_to_x.context = tokenize.context
-    pipeline._chunks.tokenizer = blind_to_x
+    vars(text)["tokenizer"] = blind_to_x
     assert 5 not in pipeline.batch(0)["id"]
     assert pipeline.unreadable.reasons == {"caption has no token": 1}
 
@@ -193,28 +193,29 @@ def test_crop_sees_the_whole_picture(tmp_path):
     assert max(pipeline.batch(step)["image"].max() for step in range(10)) > 250
 
 
-def test_cache_gives_the_same_bits(data, monkeypatch):
+def test_cache_gives_the_same_bits(data):
     warm = TrainPipeline(data, STREAMS, 0, 8)
     for step in range(10):
         warm.batch(step)
-    monkeypatch.setattr("mmjax.data.samples.CACHE_BYTES", 0)
+    data.cache = 0
     cold = TrainPipeline(data, STREAMS, 0, 8)
     assert_batches_equal(warm.batch(12), cold.batch(12))
-    assert not cold._chunks.reader.samples._kept
-    assert len(warm._chunks.reader.samples._kept) == 40
+    assert not cold.reader.samples._kept
+    assert len(warm.reader.samples._kept) == 40
 
 
 def test_cache_stays_within_its_bytes(data, monkeypatch):
-    monkeypatch.setattr("mmjax.data.samples.CACHE_BYTES", 200_000)
-    monkeypatch.setattr("mmjax.data.samples.OBJECTS_PER_BYTE", 100)  # 15 kB a sample
+    data.cache = 1
+    monkeypatch.setattr("mmjax.data.examples.MEBIBYTE", 200_000)
+    monkeypatch.setattr("mmjax.data.samples.OBJECTS_PER_BYTE", 250)  # 14 kB a sample
     pipeline = TrainPipeline(data, STREAMS, 0, 8)
     for step in range(10):
         pipeline.batch(step)
-    assert 5 < len(pipeline._chunks.reader.samples._kept) < 20
-    monkeypatch.setattr("mmjax.data.samples.CACHE_BYTES", 100_000)  # less than the tars
+    assert 5 < len(pipeline.reader.samples._kept) < 20
+    monkeypatch.setattr("mmjax.data.examples.MEBIBYTE", 100_000)  # less than the tars
     pipeline = TrainPipeline(data, STREAMS, 0, 8)
     pipeline.batch(0)
-    assert not pipeline._chunks.reader.samples._kept
+    assert not pipeline.reader.samples._kept
 
 
 def test_iterating_reads_ahead_no_further_than_told(data):
@@ -242,8 +243,8 @@ def test_settings_that_cannot_work(data):
         TrainPipeline(data, STREAMS, 0, 8, 0, 3)
     with pytest.raises(UserError, match="40 samples, fewer than one batch of 41"):
         TrainPipeline(data, STREAMS, 0, 41)
-    with pytest.raises(UserError, match="unknown stream 'audio'"):
-        TrainPipeline(data, ("audio",), 0, 8)
+    with pytest.raises(UserError, match="unknown stream 'odour'"):
+        TrainPipeline(data, ("odour",), 0, 8)
     data.image_keys = ("gif",)
     with pytest.raises(UserError, match="no picture in the sample"):
         TrainPipeline(data, STREAMS, 0, 8).batch(0)

@@ -1,16 +1,22 @@
 """What `mmjax data` shows of sound and of broken data."""
 
+import base64
+import io
 import json
+import re
+import wave
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from media import frames, npy, ramp
 from PIL import Image
 from shards import pairs, settings, write_tar, write_tokenizer
 
 import mmjax.data.preview as preview_module
 from mmjax.data.contact_sheet import contact_sheet, wrap
 from mmjax.data.preview import as_text, preview
+from mmjax.data.show import strip_picture, wave_picture
 from mmjax.errors import UserError
 
 
@@ -30,13 +36,14 @@ def test_preview_tells_and_draws(tmp_path, capsys):
     assert summary["samples"] == 20
     assert summary["members"] == {"png, txt, json": 20}
     assert summary["batches_per_epoch"] == 2
-    assert summary["tokens"] == {"fewest": 5, "median": 5, "most": 5, "full_share": 0.0}
+    five = {"fewest": 5, "median": 5, "most": 5, "full_share": 0.0, "unit": "tokens", "note": "vocabulary 13"}
+    assert summary["lengths"] == {"text": five}
+    assert summary["shapes"]["image"] == [8, 8, 8, 3, "uint8"] and summary["shapes"]["text_mask"] == [8, 6, "bool"]
     assert summary["samples_per_second"] > 0
     assert summary["unreadable"] == {}
     assert len(summary["examples"]) == 8
-    first = summary["examples"][0]
-    assert first["captions"]["text"].startswith("a ")
-    assert first["tokens"]["text"] == 5
+    first = summary["examples"][0]["streams"]
+    assert first["text"].startswith("'a ") and first["text"].endswith(" (5)")
     json.dumps(summary)
     assert capsys.readouterr().out.strip() == as_text(summary)
     with Image.open(sheet) as image:
@@ -81,3 +88,57 @@ def test_wrap_cuts_what_does_not_fit():
     assert wrap("one two three", Mono(), 7) == "one two\nthree"
     assert wrap("aa bb cc dd ee", Mono(), 3) == "aa\nbb\ncc\u2026"
     assert wrap("abcdefghij", Mono(), 5) == "abcd\u2026"
+
+
+MANY = {
+    "audio_keys": (),
+    "video_keys": ("clip.npy",),
+    "series_keys": ("imu.npy",),
+    "audio": SimpleNamespace(sample_rate=8000, seconds=0.05, crop="random"),
+    "video": SimpleNamespace(frames=4, sampling="random"),
+    "series": SimpleNamespace(steps=5, channels=2, crop="random"),
+    "audio_augment": {},
+}
+
+
+def test_page_has_players_for_sounds_and_clips(tmp_path):
+    members = pairs(10)
+    for n in range(10):
+        members.append((f"{n:09d}.wav", ramp(10 * n, 200)))
+        members.append((f"{n:09d}.clip.npy", npy(frames(10 * n, 6))))
+        members.append((f"{n:09d}.imu.npy", npy(np.arange(2.0 * n + 2).reshape(-1, 2))))
+    asked = config(tmp_path, sorted(members), streams=("image", "text", "audio", "video", "series"))
+    vars(asked.data).update(MANY)
+    asked.data.captions = (("<b>{txt}", 1.0),)
+    summary = preview(asked, str(tmp_path / "sheet.png"))
+    assert summary["page"] == str(tmp_path / "sheet.html")
+    assert summary["lengths"]["audio"]["fewest"] == 0.025 and summary["lengths"]["audio"]["unit"] == "seconds"
+    assert summary["lengths"]["series"] | {"median": 0, "full_share": 0} == {
+        **{"fewest": 1, "median": 0, "most": 5, "full_share": 0, "unit": "steps", "note": ""}
+    }
+    shown = summary["examples"][0]["streams"]
+    assert shown["audio"] == "0.03 s of sound" and shown["video"] == "4 frames" and shown["series"].endswith("steps")
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.height > 5 * 128, "four pictures of each of 8 samples"
+    page = (tmp_path / "sheet.html").read_text()
+    assert "http" not in page.replace("http-equiv", ""), "it needs nothing from elsewhere"
+    assert page.count("<section>") == 8 and "&lt;b&gt;a" in page and "<b>" not in page
+    sounds, clips = (re.findall(f'src="data:{kind};base64,([^"]+)"', page) for kind in ("audio/wav", "image/webp"))
+    assert len(sounds) == len(clips) == 8
+    key = int(summary["examples"][0]["key"])
+    with wave.open(io.BytesIO(base64.b64decode(sounds[0]))) as sound:
+        assert (sound.getframerate(), sound.getnchannels(), sound.getnframes()) == (8000, 1, 200)
+        first = np.frombuffer(sound.readframes(3), "<i2")
+    np.testing.assert_allclose(first / 32767, (10 * key + 1 + np.arange(3)) / 1000, atol=1e-4)
+    with Image.open(io.BytesIO(base64.b64decode(clips[0]))) as clip:
+        assert clip.n_frames == 4 and clip.convert("RGB").getpixel((3, 3))[0] == 10 * key
+
+
+def test_pictures_of_signals_and_frames():
+    wave = np.concatenate([np.zeros(50), np.ones(50)])
+    picture = wave_picture(wave, 20)
+    ink = picture[..., 0] < 255
+    assert ink[0, 10:].all() and not ink[0, :10].any() and ink[10, :10].all()
+    assert (wave_picture(np.zeros(0), 20) == 255).all()
+    strip = strip_picture(np.stack([np.full((8, 8, 3), n, np.uint8) for n in range(3)]), 16)
+    assert [strip[4, 4, 0], strip[4, 12, 0], strip[12, 4, 0], strip[12, 12, 0]] == [0, 1, 2, 255]

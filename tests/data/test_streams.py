@@ -142,8 +142,8 @@ def test_preview_shows_what_is_there(tmp_path, monkeypatch):
     summary = preview(config, str(tmp_path / "sheet.png"))
     assert summary["present"] == {"image_2": 0.75, "text_2": 0.8}
     assert "image_2: in 75.0% of the rows" in as_text(summary)
-    assert summary["tokens"]["fewest"] == 4 and summary["unreadable"] == {}
-    assert any("text_2" not in example["captions"] for example in summary["examples"])
+    assert summary["lengths"]["text_2"]["fewest"] == 4 and summary["unreadable"] == {}
+    assert any("text_2" not in example["streams"] for example in summary["examples"])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ import pytest
 from shards import pairs, picture, write_tar
 
 import mmjax.data.index as index
+from mmjax.data.files import expand
+from mmjax.data.index_cache import SUFFIX
 from mmjax.data.sources import open_source
-from mmjax.data.tars import TarSource, expand
+from mmjax.data.tars import TarSource
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 
@@ -52,8 +54,8 @@ def test_names_with_dots_folders_links_and_tricks(tmp_path):
             ("./k.noto.webp", b"1"),
             ("./k.JSON", b"2"),
             ("no-extension", b"3"),
-            ("../../etc/k.txt", b"4"),
-            ("/abs.txt", b"5"),
+            ("deep/er/k.txt", b"4"),
+            ("dots..in/a..name.txt", b"5"),
             ("._hidden.txt", b"6"),
         ],
     )
@@ -64,7 +66,7 @@ def test_names_with_dots_folders_links_and_tricks(tmp_path):
         tar.addfile(link)
     source = TarSource(str(path))
     raws = [source[i] for i in range(len(source))]
-    assert [raw["__key__"] for raw in raws] == ["k", "../../etc/k", "/abs"]
+    assert [raw["__key__"] for raw in raws] == ["k", "deep/er/k", "dots..in/a"]
     assert raws[0]["noto.webp"] == b"1"
     assert raws[0]["json"] == b"2"
     assert raws[1]["txt"] == b"4"
@@ -77,6 +79,42 @@ def test_a_repeated_member_begins_a_new_sample(tmp_path):
     assert [source[i].get("txt") for i in range(len(source))] == [b"1", b"3"]
 
 
+@pytest.mark.parametrize("name", ["/abs.txt", "../k.txt", "a/../../k.txt", "a/../b.txt"])
+def test_members_that_leave_their_folder_are_refused(tmp_path, name):
+    path = write_tar(tmp_path / "a.tar", [("k.txt", b"1"), (name, b"2")])
+    with pytest.raises(UserError, match="leaves the archive's folder") as error:
+        TarSource(path)
+    assert repr(name) in str(error.value) and error.value.where == path and error.value.remedy
+
+
+@pytest.mark.parametrize("ending", ["pyd", "pickle", "pkl", "pth", "pt", "PKL", "meta.pickle"])
+def test_pickles_are_refused(tmp_path, ending):
+    path = write_tar(tmp_path / "a.tar", [("k.txt", b"1"), (f"k.{ending}", b"2")])
+    with pytest.raises(UserError, match="is a pickle") as error:
+        TarSource(path)
+    assert f"'k.{ending}'" in str(error.value) and error.value.where == path and ".npy" in error.value.remedy
+
+
+def test_an_index_of_an_earlier_version_is_built_again(tmp_path):
+    """One that was built before pickles were refused must not let them in."""
+    path = write_tar(tmp_path / "a.tar", [("k.pkl", b"2")])
+    old = {"starts": np.zeros(1, "u8"), "sizes": np.full(1, 1024, "u4"), "layouts": np.zeros(1, "u2")}
+    stamp = np.array([1, os.path.getsize(path), os.stat(path).st_mtime_ns])
+    np.savez(path + SUFFIX, stamp=stamp, names=np.array(["pkl"]), digest=np.array("0" * 64), **old)
+    with pytest.raises(UserError, match="is a pickle"):
+        TarSource(path)
+
+
+def test_every_ending_of_the_convention(tmp_path):
+    pictures, texts = ["jpg", "png", "webp", "jpeg", "gif"], ["txt", "json", "cls"]
+    endings = [*pictures, *texts, "flac", "wav", "mp3", "ogg", "mp4", "webm", "npy"]
+    source = TarSource(write_tar(tmp_path / "a.tar", [(f"k.{ending}", ending.encode()) for ending in endings]))
+    assert source.members(0) == tuple(endings)
+    assert {name: data for name, data in source[0].items() if not name.startswith("_")} == {
+        ending: ending.encode() for ending in endings
+    }
+
+
 def test_patterns(tmp_path):
     for n in range(3):
         write_tar(tmp_path / f"a{n:02d}.tar", pairs(2, first=10 * n))
@@ -87,7 +125,7 @@ def test_patterns(tmp_path):
     source = open_source(f"{where}/a{{01..02}}.tar::{where}/z.tar")
     keys = [int(source[i]["__key__"]) for i in range(len(source))]
     assert keys == [10, 11, 20, 21, 99]
-    assert source.shard_sizes == [2, 2, 1]
+    assert [len(index.layouts) for index in source.indexes] == [2, 2, 1]
     assert source.member_counts() == {"png, txt, json": 5}
 
 
@@ -130,19 +168,20 @@ def test_missing_data(spec):
 def test_index_is_reused_and_renewed(tmp_path, monkeypatch):
     built = []
     build = index.build_index
-    monkeypatch.setattr(index, "build_index", lambda path: built.append(path) or build(path))
+    monkeypatch.setattr(index, "build_index", lambda path, now: built.append(path) or build(path, now))
     path = write_tar(tmp_path / "a.tar", pairs(3))
     first = TarSource(path)
     again = TarSource(path)
     assert len(built) == 1
-    np.testing.assert_array_equal(first._starts, again._starts)
+    for name, array in first.indexes[0].arrays.items():
+        np.testing.assert_array_equal(array, again.indexes[0].arrays[name])
     os.utime(path, ns=(1, 1))
     TarSource(path)
     assert len(built) == 2, "another date"
     write_tar(path, pairs(4))
     os.utime(path, ns=(1, 1))
     assert len(TarSource(path)) == 4, "another size"
-    (tmp_path / ("a.tar" + index.SUFFIX)).write_bytes(b"PK half an index")
+    (tmp_path / ("a.tar" + SUFFIX)).write_bytes(b"PK half an index")
     assert len(TarSource(path)) == 4
     assert len(built) == 4
     assert not list(tmp_path.glob("*.tmp"))
@@ -150,7 +189,7 @@ def test_index_is_reused_and_renewed(tmp_path, monkeypatch):
 
 def test_index_goes_to_the_home_cache_where_the_folder_is_closed(tmp_path, monkeypatch):
     path = write_tar(tmp_path / "a.tar", pairs(3))
-    (tmp_path / ("a.tar" + index.SUFFIX)).mkdir()  # os.replace onto a folder fails even for root
+    (tmp_path / ("a.tar" + SUFFIX)).mkdir()  # os.replace onto a folder fails even for root
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     TarSource(path)
     assert len(list((tmp_path / "cache" / "mmjax").iterdir())) == 1
@@ -217,12 +256,12 @@ def test_bytes_at_random_never_do_more_than_fail(tmp_path, format):
 
 
 def test_open_shards_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmjax.data.tars.OPEN_SHARDS", 2)
+    monkeypatch.setattr("mmjax.data.files.OPEN_FILES", 2)
     for n in range(6):
         write_tar(tmp_path / f"{n}.tar", [("k.png", picture(n))])
     source = TarSource(str(tmp_path / "*.tar"))
 
-    monkeypatch.setattr("mmjax.data.tars.OPEN_SHARDS", 0)
+    monkeypatch.setattr("mmjax.data.files.OPEN_FILES", 0)
     unkept = TarSource(str(tmp_path / "*.tar"))  # a descriptor lives while it is read, even if the cache keeps none
     assert [unkept[n]["png"] for n in range(6)] == [picture(n) for n in range(6)]
 
@@ -237,10 +276,17 @@ def test_open_shards_are_bounded(tmp_path, monkeypatch):
     assert open_tars() == 0
 
 
-def test_sixteen_bytes_a_sample(tmp_path):
-    source = TarSource(write_tar(tmp_path / "a.tar", pairs(10)))
-    arrays = (source._shards, source._starts, source._sizes, source._layouts)
-    assert sum(array.itemsize for array in arrays) <= 18
+def test_a_sample_has_a_limit(tmp_path, monkeypatch):
+    source = TarSource(write_tar(tmp_path / "a.tar", [("a.txt", b"x" * 3000), ("b.txt", b"y")]))
+    monkeypatch.setattr("mmjax.data.tars.MOST_BYTES", 2000)
+    assert source[1]["txt"] == b"y"
+    with pytest.raises(Unreadable, match="too large"):
+        source[0]
+
+
+def test_fourteen_bytes_a_sample(tmp_path):
+    index = TarSource(write_tar(tmp_path / "a.tar", pairs(10))).indexes[0]
+    assert sum(array.nbytes for array in (index.layouts, *index.arrays.values())) == 14 * 10
 
 
 def test_no_jax_in_data():

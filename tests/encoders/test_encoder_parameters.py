@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from mmjax.encoders import ENCODERS, SIZES, TextTransformer, ViT, size
+from mmjax.encoders.sizes import PATCHED
 from mmjax.errors import UserError
 
 
@@ -96,7 +97,7 @@ def test_every_size_makes_a_valid_encoder():
     for kind, names in SIZES.items():
         cls = ENCODERS[kind]
         for name in names:
-            cls(**size(kind, f"{name}/14" if kind == "vit" else name))
+            cls(**size(kind, f"{name}/14" if kind in PATCHED else name))
 
 
 def test_size_gives_a_copy():

@@ -92,8 +92,7 @@ def test_options_that_cannot_be():
 
 def encode_emoji(stream, batch):
     """Pictures by their mean colours, texts by the sum of their ids."""
-    name = "image" if stream.startswith("image") else "text"
-    x = batch[name].astype(np.float32).reshape(len(batch[name]), -1)
+    x = batch[stream].astype(np.float32).reshape(len(batch[stream]), -1)
     return unit(np.stack([x[:, i::4].mean(1) + 1 for i in range(4)], 1)).astype(np.float32)
 
 
@@ -105,9 +104,8 @@ def test_streams_are_those_of_the_config():
     data.streams.text_2 = config_lib.stream("text", languages=("de",), captions=(("{label}", 1.0),))
     embeddings = Embeddings(encode_emoji, data, batch_size=50, mesh=None)
     german = embeddings.rows("emoji:validation-unseen", "text_2")
-    assert [row.text for row in german.rows] == [
-        row.text for row in embeddings.captions("emoji:validation-unseen", "{label}", language="de").rows
-    ]
+    asked = embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="de")
+    assert [row.text for row in german.rows] == [row.text for row in asked.rows]
     pictures = embeddings.rows("emoji:validation-unseen", "image_2")
     assert len(pictures.rows) == 78 and {row.member for row in pictures.rows} == {"noto.webp"}
     evaluation = CrossRetrieval("emoji:validation-unseen", ("image", "image_2", "text_2"))
@@ -118,7 +116,7 @@ def test_streams_are_those_of_the_config():
 
 def signs(stream, batch):
     """Bits as signs, of which a product is the exclusive or."""
-    return unit(1.0 - 2.0 * batch["vector"]).astype(np.float32)
+    return unit(1.0 - 2.0 * batch[stream]).astype(np.float32)
 
 
 def test_choice_among_all_vectors():

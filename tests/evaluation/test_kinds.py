@@ -43,8 +43,8 @@ def test_retrieval_counts_every_picture_and_every_caption(embeddings):
 
 
 def test_captions_in_another_language(embeddings):
-    german = embeddings.captions("emoji:validation-unseen", "{label}", language="de")
-    english = embeddings.captions("emoji:validation-unseen", "{label}", language="en")
+    german = embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="de")
+    english = embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="en")
     assert len(german.rows) == len(english.rows) and german.rows[0].text != english.rows[0].text
 
 
@@ -63,8 +63,8 @@ def test_pixels_tell_groups_apart_better_than_chance(embeddings):
 
 def test_gap_of_pictures_and_their_captions(embeddings):
     metrics = Gap("emoji:validation-unseen", captions="{label}")(embeddings).metrics
-    pictures = embeddings.pictures("emoji:validation-unseen")
-    captions = embeddings.captions("emoji:validation-unseen", "{label}")
+    pictures = embeddings.rows("emoji:validation-unseen", "image")
+    captions = embeddings.rows("emoji:validation-unseen", "text", captions="{label}")
     partner = captions.vectors[np.searchsorted(captions.records, pictures.records)]
     distance = np.linalg.norm(pictures.vectors.mean(0) - partner.mean(0))
     assert metrics["modality_gap"] == pytest.approx(distance, rel=1e-5)

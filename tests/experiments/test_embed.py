@@ -147,7 +147,7 @@ def test_a_part_of_which_nothing_can_be_read(run, tmp_path, monkeypatch):
     [
         ({"stream": "audio"}, "unknown stream 'audio'(.|\n)*image, text"),
         ({"out": "x.csv"}, r"cannot write 'x.csv'(.|\n)*\.npy or \.parquet"),
-        ({"source": "/no/such.tar"}, "no such tar"),
+        ({"source": "/no/such.tar"}, "no such file"),
         ({"source": "nothing"}, "unknown source 'nothing'"),
         ({"out": "/proc/x/y.npy"}, "cannot write"),
         ({"step": 7}, "no checkpoint of step 7"),

@@ -10,7 +10,8 @@ import pytest
 from mmjax import config as config_lib
 from mmjax.errors import UserError
 from mmjax.training.history import read_history
-from mmjax.training.load import load
+from mmjax.training.init_from import init_from, read_weights
+from mmjax.training.load import experiment_of, load
 from mmjax.training.train import train
 from mmjax.training.workdir import locked
 from tests import tiny
@@ -142,3 +143,22 @@ def test_vocabulary_that_does_not_fit_the_tokenizer(tmp_path):
 
 def test_config_differences_ignore_nothing_else():
     assert config_lib.differences(tiny_config(), tiny_config(seed=1)) == ["seed: 0 -> 1"]
+
+
+def test_a_tower_takes_the_weights_of_another_ones_name(whole_run, tmp_path):
+    config = tiny_config(1, **{"init_from": str(whole_run), "optimizer.learning_rate": 0.0, "ema_decay": 0.0})
+    config.towers.picture = config.towers.image
+    del config.towers["image"]
+    config.streams.image = "picture"
+    lines = []
+    experiment = experiment_of(config, examples=100)
+    init_from(str(whole_run), experiment, log=lines.append)
+    assert any(line.startswith("  not there: model/picture/") for line in lines)
+    config.init_towers = (("image", "picture"),)
+    lines.clear()
+    state = init_from(str(whole_run), experiment_of(config, examples=100), log=lines.append)
+    assert not any("picture" in line for line in lines)
+    there = read_weights(str(whole_run))["model"]
+    for name in ("image", "image_projection"):
+        here = state.params["model"][name.replace("image", "picture")]
+        jax.tree.map(np.testing.assert_array_equal, jax.device_get(here), there[name])
