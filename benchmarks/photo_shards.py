@@ -1,4 +1,4 @@
-"""Tars of 256-pixel JPEGs with captions, as img2dataset writes them, made from pictures at hand: the same every time."""
+"""Tars of 256-pixel JPEGs with captions, as img2dataset writes them, from pictures at hand; the same every time."""
 
 import io
 import itertools
@@ -44,7 +44,8 @@ def make_shards(folder: Path, count: int, pictures: str = "") -> dict:
                 picture = _part(bases[number % len(bases)], rng)
                 sizes.append(len(data := _jpeg(picture if pictures else _noisy(picture, rng))))
                 _add_sample(tar, f"{number:09d}", data, captions[number % len(captions)])
-    said = pictures or "the emoji that ship, with noise of a photograph's spectrum"
+    name = "/".join(Path(pictures).resolve().parts[-3:])
+    said = f"{len(bases)} in {name}" if pictures else "the emoji that ship, with noise of a photograph's spectrum"
     tars = -(-count // PER_TAR)
     return {"pictures": said, "samples": count, "tars": tars, "mean_jpeg_bytes": sum(sizes) / count}
 

@@ -8,7 +8,10 @@ import sys
 
 from benchmarks.common import ROOT
 
-BENCHMARKS = ("startup", "overhead", "checkpoint_stall", "step_flops", "allocator", "loss", "vit_b32_step")
+BENCHMARKS = (
+    *("startup", "overhead", "checkpoint_stall", "step_flops", "allocator"),
+    *("loss", "vit_b32_step", "index_scale"),
+)
 
 
 def main():

@@ -216,7 +216,7 @@ def _data_flags(values) -> None:
 
 def _train_tokenizer_flags(values) -> None:
     flags.DEFINE_integer("vocab_size", 8192, "greatest number of pieces", flag_values=values)
-    flags.DEFINE_enum("kind", "bpe", ("bpe", "unigram"), "how the pieces are found", flag_values=values)
+    flags.DEFINE_enum("kind", "bpe", ("bpe", "sentencepiece"), "how the pieces are found", flag_values=values)
     flags.DEFINE_string("out", None, "tokenizer.json to write, for data.tokenizer", flag_values=values)
 
 

@@ -45,3 +45,9 @@ def test_tables_name_every_kind():
 def test_every_source_is_in_the_table(prefix):
     table = DATA.split("## Formats")[1].split("A source is random access")[0]
     assert f"`{prefix}:" in table
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / link).exists(), link

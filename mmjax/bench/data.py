@@ -7,7 +7,7 @@ import sys
 import time
 from statistics import median
 
-from mmjax.bench.processes import processor_seconds, resident_mib
+from mmjax.bench.processes import processor_seconds, resident_mib, rest
 from mmjax.bench.timing import Child, serve
 
 BATCHES_LOOKED_AT = 2
@@ -90,7 +90,7 @@ class Side:
         data.workers = workers
         streams = tuple(self._config.streams)
         self._pipeline = TrainPipeline(data, streams, self._config.seed, self._config.batch_size)
-        self._waiting = data.prefetch + data.threads + 2
+        self._waiting = 2 * (data.prefetch + data.threads)
         self._stream = None
 
     def about(self) -> dict:
@@ -119,6 +119,7 @@ class Side:
         begin, processor = time.perf_counter(), processor_seconds()
         rows = sum(len(next(self._stream)["id"]) for _ in range(self._batches))
         seconds, processor = time.perf_counter() - begin, processor_seconds() - processor
+        rest()
         return {"samples": rows, "seconds": seconds, "cpu_seconds": processor, "resident_mib": resident_mib()}
 
     def close(self) -> None:
@@ -149,6 +150,9 @@ def decoding():
 
 
 if __name__ == "__main__":
+    from mmjax.cli import tune_allocator
+
+    tune_allocator()  # as in training
     side = Side(**json.loads(sys.argv[1]))
     serve({"about": side.about, "load": side.load})
     side.close()

@@ -66,8 +66,12 @@ class ArrayRecordSource(ShardedSource):
         return raw
 
     def width(self, stream: str) -> int:
-        """Entries of the first sample's array; UserError if it has none of that name."""
-        array = self[0].get(stream)
+        """Entries of the first sample's array; UserError if it has none of that name, or cannot be read."""
+        try:
+            array = self[0].get(stream)
+        except Unreadable as fault:
+            what = f"the first sample cannot be read: {fault.reason}"
+            raise UserError(what, where=self.url(0), remedy="write the file again") from fault
         return array.shape[-1] if isinstance(array, np.ndarray) else super().width(stream)
 
     def __getstate__(self):

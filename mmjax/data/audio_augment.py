@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmjax.data.entries import check_span
 from mmjax.errors import UserError
 
 
@@ -19,6 +20,10 @@ class Shift:
     """
 
     seconds: float = 0.5
+
+    def __post_init__(self):
+        if self.seconds < 0:
+            raise UserError(f"seconds is {self.seconds}", remedy="give at least 0")
 
     def __call__(self, wave: np.ndarray, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
         most = round(self.seconds * sample_rate)
@@ -44,6 +49,7 @@ class Mix:
         if self.other not in OTHERS:
             remedy = f"use one of {', '.join(OTHERS)}"
             raise UserError(f"nothing to mix with is called {self.other!r}", remedy=remedy)
+        check_span("ratio", self.ratio)
 
     def __call__(self, wave: np.ndarray, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
         if rng.random() >= self.probability:
@@ -63,6 +69,9 @@ class Gain:
     """
 
     decibels: tuple[float, float] = (-6.0, 6.0)
+
+    def __post_init__(self):
+        check_span("decibels", self.decibels)
 
     def __call__(self, wave: np.ndarray, rng: np.random.Generator, sample_rate: int) -> np.ndarray:
         return wave * np.float32(10 ** (rng.uniform(*self.decibels) / 20))

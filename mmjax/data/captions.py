@@ -7,12 +7,14 @@ from string import Formatter
 import numpy as np
 
 from mmjax.data.unreadable import Lacking, Unreadable
+from mmjax.errors import UserError
 
 TEXTS = ("txt", "text", "caption", "cls")
 # Far beyond any context length, so that a megabyte of junk does not hold up the tokenizer.
 MOST_CHARACTERS = 16384
 MOST_DRAWN = 4
 ONE = "one"
+HOW = "write {name} for a field, {name:one} for one item of a list, and {{ for a brace"
 # Where a sentence ends; Chinese and Japanese put no space after it.
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\s*\n\s*")
 
@@ -37,6 +39,17 @@ def _json_object(name, data) -> dict:
         return {} | json.loads(data)
     except (ValueError, TypeError, RecursionError) as error:
         raise Unreadable("json member is no JSON object", f"{name}: {error}") from error
+
+
+def check_template(template: str, where: str) -> None:
+    """Raise `UserError` unless a template can be filled: braces that close, names in them, and no option but `:one`."""
+    try:
+        parts = [part[1:] for part in Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        raise UserError(f"the template {template!r} is none: {error}", where=where, remedy=HOW) from error
+    for name, how, conversion in parts:
+        if not name or how not in ("", ONE) or conversion:
+            raise UserError(f"the template {template!r} cannot be filled", where=where, remedy=HOW)
 
 
 def draw_caption(fields: dict, templates, languages, rng: np.random.Generator) -> str:

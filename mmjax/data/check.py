@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 
 from mmjax.data.mixture import make_parts, open_data, part_data
-from mmjax.data.pipeline import read_ahead
 from mmjax.data.preview import source_of
+from mmjax.data.read_ahead import read_ahead
 from mmjax.data.samples import Samples
 from mmjax.data.sources import open_source
 from mmjax.data.streams import Slot, make_streams
@@ -67,7 +67,10 @@ class _Checker:
                     rows = stream.every_row(self.samples, record)
                     if not rows:
                         raise Lacking(f"no {stream.noun} in the sample", ", ".join(self.samples.members(record)))
-                    faults += [self._told(record, stream, *fault) for fault in self._faults(stream, rows)]
+                    found = list(self._faults(stream, rows))
+                    absent = [fault for _, fault in found if stream.optional and isinstance(fault, Lacking)]
+                    lacking += [stream.name] * (len(absent) == len(rows))
+                    faults += [self._told(record, stream, *told) for told in found if told[1] not in absent]
                 except Unreadable as fault:
                     if stream.optional and isinstance(fault, Lacking):
                         lacking.append(stream.name)

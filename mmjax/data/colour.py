@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from mmjax.data.entries import check_span
+
 
 @dataclass(frozen=True)
 class Color:
@@ -112,6 +114,9 @@ class Blur:
 
     sigma: tuple[float, float] = (0.1, 2.0)
     probability: float = 0.5
+
+    def __post_init__(self):
+        check_span("sigma", self.sigma)
 
     def __call__(self, image: Image.Image, rng: np.random.Generator, size: int) -> Image.Image:
         wanted, sigma = rng.random() < self.probability, rng.uniform(*self.sigma)

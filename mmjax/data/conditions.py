@@ -35,17 +35,25 @@ class Condition:
     value: object
 
     def __call__(self, found) -> bool:
-        """Whether a sample's value meets it; UserError if the two cannot be compared."""
+        """Whether a sample's value meets it; UserError if the two cannot be compared.
+
+        An empty cell of a table is no number, and meets nothing that is asked of numbers.
+        """
+        if self._numeric and isinstance(found, str) and not found.strip():
+            return False
         try:
             return bool(OPERATORS[self.name](self._comparable(found), self.value))
         except (TypeError, ValueError) as error:
             what = f"cannot tell whether {self.field} = {found!r} is {self.name} {self.value!r}: {error}"
             raise UserError(what, where=WHERE, remedy="compare numbers with numbers, and texts with texts") from error
 
-    def _comparable(self, found):
+    @property
+    def _numeric(self) -> bool:
         example = self.value[0] if isinstance(self.value, tuple | list) and self.value else self.value
-        numeric = isinstance(example, int | float) and not isinstance(example, bool)
-        return float(found) if numeric and isinstance(found, str) else found
+        return isinstance(example, int | float) and not isinstance(example, bool)
+
+    def _comparable(self, found):
+        return float(found) if self._numeric and isinstance(found, str) else found
 
 
 def make_conditions(where: Sequence) -> list[Condition]:

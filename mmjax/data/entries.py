@@ -15,7 +15,7 @@ def build(entries: Mapping, registry: Mapping[str, type], where: str) -> list:
         where: the section's path, for messages.
 
     Raises:
-        UserError: a kind or an option that does not exist.
+        UserError: a kind or an option that does not exist, or whatever the class itself refuses.
     """
     order = list(registry)
     for name, entry in entries.items():
@@ -31,4 +31,13 @@ def _build(options, registry, where):
     known = [field.name for field in fields(kind)]
     if unknown := set(options) - set(known):
         raise UserError(f"unknown option {min(unknown)!r}", where=where, remedy=f"one of {', '.join(known)}")
-    return kind(**options)
+    try:
+        return kind(**options)
+    except UserError as error:
+        raise UserError(error.what, where=where, remedy=error.remedy) from error
+
+
+def check_span(name: str, span: tuple[float, float]) -> None:
+    """Raise `UserError` unless an option is a least and a greatest value."""
+    if len(span) != 2 or not span[0] <= span[1]:
+        raise UserError(f"{name} is {span!r}", remedy="give the least value, then the greatest")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mmjax.data.files import Stamp, is_remote, stamp
-from mmjax.data.home_cache import home_cache
+from mmjax.data.home_cache import home_cache, write_whole
 
 SUFFIX = ".mmjax-index.npz"
 # Stores answer slowly, but many at a time.
@@ -55,15 +55,9 @@ def load(path: str, form: str, now: Stamp) -> Arrays | None:
 def save(path: str, form: str, now: Stamp, arrays: Arrays) -> None:
     """To the first place that can be written; the arrays are worked out again next time if none can."""
     for place in _places(path):
-        draft = place.with_name(f"{place.name}.{os.getpid()}.tmp")
         with contextlib.suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with open(draft, "wb") as file:
-                np.savez(file, stamp=_text(form, now), **arrays)
-            os.replace(draft, place)
+            write_whole(place, lambda file: np.savez(file, stamp=_text(form, now), **arrays))
             return
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def _text(form: str, now: Stamp) -> str:

@@ -1,8 +1,8 @@
 """Which files are media, by ending, and how a source names those of a sample."""
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
-SOUNDS = ("flac", "wav", "mp3", "ogg", "opus", "m4a")
-CLIPS = ("mp4", "webm", "mov", "mkv", "avi")
+SOUNDS = ("flac", "wav", "mp3", "ogg", "opus")
+CLIPS = ("mp4", "m4v", "mov", "webm", "mkv")
 MEDIA = frozenset((*PICTURES, *SOUNDS, *CLIPS, "npy"))
 SIGNATURES = (
     (0, b"\xff\xd8\xff", "jpg"),

@@ -1,6 +1,7 @@
 """Several sources as one: their records numbered part after part, drawn by weight (`mmjax.data.order`)."""
 
 import hashlib
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
@@ -129,16 +130,18 @@ def open_data(data) -> Source:
     """What `config.data` trains on: the selected samples of `source`, or of the parts of `mixture` if it has any.
 
     Raises:
-        UserError: a source cannot be opened, a selection cannot be made, or a weight is not positive.
+        UserError: a source cannot be opened, a selection cannot be made, or a weight is not positive and finite.
     """
     if not data.mixture:
         return select(open_source(data.source), data)
     parts = make_parts(data)
     for name, part in parts.items():
-        if not part.weight > 0:
+        if not 0 < part.weight < math.inf:
             where = f"config.data.mixture.{name}.weight"
             raise UserError(
-                f"weight {part.weight} is not positive", where=where, remedy="raise it, or leave the part out"
+                f"weight {part.weight} is not positive and finite",
+                where=where,
+                remedy="change it, or leave the part out",
             )
     sources = {name: select(open_source(part.source), part_data(data, part)) for name, part in parts.items()}
     return Mixture(sources, {name: part.weight for name, part in parts.items()})

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmjax.data.files import Files
 from mmjax.data.line_file import LineFile
+from mmjax.data.member_arrays import as_float32
 from mmjax.data.npy import RowFile, open_rows
 from mmjax.data.row_keys import Keys
 from mmjax.data.unreadable import Unreadable
@@ -73,12 +74,15 @@ class NumpySource:
             raise IndexError(i)
         raw = {"__key__": self._keys.names[i].decode() if self._keys else str(i), "__url__": self.url(i)}
         try:
-            for name, array in self._arrays.items():
-                row = array.row(self._files, i) if isinstance(array, RowFile) else array[i]
-                raw[name] = _finite(name, row)
+            for name in self._arrays:
+                raw[name] = as_float32(self._row(name, i), name)
             return raw | ({"json": self._fields(i)} if self._texts else {})
         except OSError as error:
             raise Unreadable("the array or text cannot be read", str(error)) from error
+
+    def _row(self, name, i) -> np.ndarray:
+        array = self._arrays[name]
+        return array.row(self._files, i) if isinstance(array, RowFile) else array[i]
 
     def _fields(self, i) -> dict:
         fields = {}
@@ -129,7 +133,7 @@ class NumpySource:
         for name, array in sorted(self._arrays.items()):
             digest.update(f"{name} {_shape(array)} {array.dtype}".encode())
         for i in (0, len(self) - 1):
-            digest.update(b"".join(self[i][name].tobytes() for name in sorted(self._arrays)))
+            digest.update(b"".join(self._row(name, i).tobytes() for name in sorted(self._arrays)))
         return digest.hexdigest()[:16]
 
 
@@ -152,14 +156,6 @@ def _read_archive(path) -> dict[str, np.ndarray]:
         raise ValueError(f"it unpacks to {size} bytes; .npy files stay on disk")
     with np.load(path, allow_pickle=False) as archive:
         return dict(archive)
-
-
-def _finite(name, row) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        values = row.astype(np.float32)
-    if not np.isfinite(values).all():
-        raise Unreadable("array has values that are not finite", name)
-    return values
 
 
 def _shape(array):

@@ -1,5 +1,6 @@
 """Parquet as Hugging Face writes it: pictures and recordings as struct<bytes, path> columns, all else as fields."""
 
+import os
 import threading
 from collections import OrderedDict
 
@@ -63,7 +64,8 @@ class ParquetSource(ShardedSource):
             raise Unreadable("the file has changed since it was indexed", f"{path}, row {place}: {error}") from error
         if lacking := set(self.members(i)) - {*media, *where["vectors"].tolist(), "json"}:
             raise Unreadable("a medium is null", f"{path}, row {place}, {min(lacking)}")
-        key = row.get("__key__") or row.get("key") or f"row {place}"
+        name = f"row {place}" if len(self.paths) == 1 else f"{os.path.basename(path)}, row {place}"
+        key = row.get("__key__") or row.get("key") or name
         return {"__key__": str(key), "__url__": path} | media | vectors | {"json": row | _label_names(row, where)}
 
     def width(self, stream: str) -> int:

@@ -1,12 +1,13 @@
 """Training batches as a pure function of (seed, step), read ahead by threads or processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from mmjax.data.mixture import make_order, open_data
 from mmjax.data.mixture_reader import make_reader
 from mmjax.data.order import Order
+from mmjax.data.read_ahead import read_ahead
 from mmjax.data.shapes import batch_shapes
 from mmjax.data.unreadable import Fault, Unreadable, UnreadableCount
 from mmjax.errors import UserError
@@ -86,30 +87,6 @@ class TrainPipeline:
         if len(arrays) == 1:
             return arrays[0]
         return {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
-
-
-def read_ahead(function: Callable[[int], object], numbers: range, data, buffered: int):
-    """An iterator with `close()` over `function(number)`, in order, computed ahead by grain.
-
-    Args:
-        function: picklable where `data.workers` is not 0.
-        numbers: what it is called with.
-        data: its `threads` and `workers` are used.
-        buffered: how many results may wait, over all threads or workers.
-    """
-    import grain
-    from absl import flags
-
-    reading = grain.ReadOptions(num_threads=data.threads, prefetch_buffer_size=max(buffered, data.threads))
-    dataset = grain.MapDataset.range(numbers.start, numbers.stop).map(function).to_iter_dataset(reading)
-    if data.workers:
-        if not flags.FLAGS.is_parsed():  # in a notebook or a test; grain reads absl flags when it starts a process
-            flags.FLAGS.mark_as_parsed()
-        each = max(1, buffered // data.workers)
-        dataset = dataset.mp_prefetch(
-            grain.MultiprocessingOptions(num_workers=data.workers, per_worker_buffer_size=each)
-        )
-    return iter(dataset)
 
 
 class _Chunks:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmjax.data.pipeline import read_ahead
+from mmjax.data.read_ahead import read_ahead
 from mmjax.data.samples import Samples
 from mmjax.data.streams import Stream
 from mmjax.data.unreadable import Fault, Lacking, Unreadable, UnreadableCount
@@ -89,7 +89,8 @@ class _RowReader:
         try:
             return self.stream.read(self.samples, row)
         except Unreadable as fault:
-            faults.append(self._fault(row, fault))
+            if not (self.stream.optional and isinstance(fault, Lacking)):  # such as a clip that does not move
+                faults.append(self._fault(row, fault))
             return None
 
     def _fault(self, row, fault):

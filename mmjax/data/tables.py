@@ -2,12 +2,13 @@
 
 import hashlib
 import itertools
+import os
 from array import array
 from functools import cached_property
 
 import numpy as np
 
-from mmjax.data.files import Files, Stamp, beside, expand, read_blocks, read_file, size_of
+from mmjax.data.files import Files, Stamp, beside, expand, is_remote, read_blocks, read_file, size_of
 from mmjax.data.index_cache import Arrays, cached_all
 from mmjax.data.lines import LONGEST, split_lines
 from mmjax.data.media import ending, is_media, member_name
@@ -16,8 +17,9 @@ from mmjax.data.text_rows import Csv, JsonLines, Row
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 
-FORM = "table 1"
-# The names in use (open_clip's, Hugging Face's); another column names files if all of its first values do.
+FORM = "table 2"
+# The names in use (open_clip's, Hugging Face's); another column names files if all of its first values do, but where
+# files lie here, a column of addresses says where they were fetched from.
 FILE_COLUMNS = ("filepath", "file_name")
 ROWS_LOOKED_AT = 100
 FILES_WEIGHED = 16
@@ -28,7 +30,8 @@ class TableSource(ShardedSource):
     """One sample a row: all columns under `json`, and a member for each column that names files.
 
     A file's path is one from the table's folder, an absolute one, or an address. Its member is called by its ending,
-    "jpg", and where several columns name files by its column too, "left.jpg". A broken row stays a sample, one that
+    "jpg", and where several columns name files by its column too, "left.jpg". A column of addresses beside one of files
+    that lie here is left alone, unless it is called `filepath` or `file_name`. A broken row stays a sample, one that
     cannot be read. What is held in memory is 14 bytes a row.
 
     Args:
@@ -50,10 +53,19 @@ class TableSource(ShardedSource):
             Unreadable: the row is broken, the table has changed, or a file cannot be read.
         """
         row, files = self._row(i), self._file_columns(i)
-        raw = {"__key__": str(row.fields.get("key", f"line {row.line}")), "__url__": self.url(i)}
+        raw = {"__key__": str(row.fields.get("key", self._name(i, row))), "__url__": self.url(i)}
         for name, value in _named(row.fields, files).items():
             raw[name] = read_file(beside(self.url(i), value))
         return raw | {"json": row.fields}
+
+    def fields(self, i: int) -> dict:
+        """The fields of row `i` and its `key`, no file read; Unreadable if the row is broken."""
+        row = self._row(i)
+        return {"key": self._name(i, row)} | row.fields
+
+    def _name(self, i: int, row: Row) -> str:
+        """What stands for the key of a row that has none: its line, and its table where there are several."""
+        return f"line {row.line}" if len(self.paths) == 1 else f"{os.path.basename(self.url(i))}, line {row.line}"
 
     def _row(self, i: int) -> Row:
         number, place = self.place(i)
@@ -144,11 +156,13 @@ def _find_file_columns(rows: list[dict]) -> list[str]:
         for column, value in row.items():
             if value:
                 values.setdefault(column, []).append(value)
-    return [
+    columns = [
         column
         for column, found in values.items()
         if column in FILE_COLUMNS or all(isinstance(value, str) and is_media(value) for value in found)
     ]
+    here = [column for column in columns if column in FILE_COLUMNS or not all(map(is_remote, values[column]))]
+    return here or columns
 
 
 def _named(fields: dict, files: list[str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ class TfdsSource:
             `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
 
     Raises:
-        UserError: no such data set or split, or not prepared as ArrayRecord.
+        UserError: no such data set or split, not prepared as ArrayRecord, or without a first record.
     """
 
     def __init__(self, spec: str):
@@ -42,7 +42,11 @@ class TfdsSource:
             raise UserError(f"cannot read it: {error}", where=self.paths[0], remedy=remedy) from error
         self._kinds, self._info = kinds, f"{builder.info.full_name} {split} {len(self._rows)}"
         self.nbytes = sum(part.num_bytes for key, part in builder.info.splits.items() if split.startswith(key))
-        self._media = kinds.media_names(self._row(0))
+        try:
+            self._media = kinds.media_names(self._row(0))
+        except (Unreadable, IndexError) as error:
+            remedy = f"prepare it again with {_command(name)}"
+            raise UserError(f"no first record: {error.args[0]}", where=self.paths[0], remedy=remedy) from error
 
     def _row(self, i) -> dict:
         if not 0 <= i < len(self):

@@ -1,5 +1,6 @@
 """Random crops of JPEGs by libjpeg-turbo and OpenCV: decoded no larger than wanted, and never converted."""
 
+import functools
 import io
 
 import numpy as np
@@ -16,11 +17,13 @@ SCALES = (8, 4, 2, 1)
 MOST_SHRUNK = 1.15
 
 
-def open_turbo() -> None:
-    """Load what is needed; UserError with the install command where it is missing."""
+@functools.cache
+def open_turbo():
+    """OpenCV, once in each process; UserError with the install command where it or simplejpeg is missing."""
     optional("simplejpeg", "fast", 'decoder = "turbo"')
-    # Its own threads would take the cores from the step, and from the other reading threads.
-    optional("cv2", "fast", 'decoder = "turbo"').setNumThreads(0)
+    cv2 = optional("cv2", "fast", 'decoder = "turbo"')
+    cv2.setNumThreads(0)  # its own threads would take the cores from the step, and from the other reading threads
+    return cv2
 
 
 def crop_jpeg(data: bytes, crop, rng: np.random.Generator, size: int) -> np.ndarray | None:
@@ -88,9 +91,11 @@ def decode_shrunk(data: bytes, width: int, height: int, scale: int) -> np.ndarra
 
 
 def resized_part(pixels: np.ndarray, box, scale: int, size: int) -> np.ndarray:
-    """The part `box` (left, top, right, bottom) of a picture of which `pixels` is 1 / scale, as (size, size, 3)."""
-    import cv2
+    """The part `box` (left, top, right, bottom) of a picture of which `pixels` is 1 / scale, as (size, size, 3).
 
+    Its edges are moved to whole pixels of `pixels`.
+    """
+    cv2 = open_turbo()
     left, top, right, bottom = (round(edge / scale) for edge in box)
     part = pixels[top:bottom, left:right]
     shrunk = max(part.shape[:2]) > MOST_SHRUNK * size

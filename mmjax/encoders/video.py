@@ -92,7 +92,7 @@ class TemporalTransformer(nn.Module):
     @nn.compact
     def __call__(self, x, mask=None, keys=None):
         """x (B, F, W), mask (B, F) bool or None, keys (B,) or None -> (B, F, W)."""
-        y = add_positions(x, frame_positions(self, self.frames, x.shape, nn.initializers.normal(0.02)))
+        y = add_positions(x, frame_positions(self, self.frames, x.shape, nn.initializers.normal(1.0)))
         y = dropout(y, self.spec.dropout, keys_for(keys, "embedding"))
         return x + apply_blocks(self.spec, y, attention_bias(mask), keys)
 

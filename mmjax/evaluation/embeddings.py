@@ -8,6 +8,7 @@ import numpy as np
 
 from mmjax.data.captions import text_fields
 from mmjax.data.rows import list_rows, row_batches
+from mmjax.data.scan import lookup
 from mmjax.data.sources import open_source
 from mmjax.data.streams import Stream, make_stream
 from mmjax.data.streams.text import CaptionRow
@@ -94,13 +95,13 @@ class Embeddings:
         return embedded.vectors
 
     def labels(self, spec: str, field: str, records: np.ndarray, language: str = "en") -> list[str]:
-        """The text of a JSON field of each record; of a field by language, that language's.
+        """The text of a field of each record (`scan.lookup`); of a field by language, that language's.
 
         Raises:
             UserError: naming a sample that lacks the field.
         """
         source = open_source(spec)
-        by_record = {int(r): text_fields(source[int(r)]).get(field) for r in np.unique(records)}
+        by_record = {int(r): lookup(text_fields(source[int(r)]), field) for r in np.unique(records)}
         values = {r: v.get(language) if isinstance(v, dict) else v for r, v in by_record.items()}
         for record, value in values.items():
             if value is None:
@@ -109,7 +110,7 @@ class Embeddings:
                     where=spec,
                     remedy="name another label",
                 )
-        return [str(values[int(r)]) for r in records]
+        return [str(values[int(r)]).strip() for r in records]
 
     def _whole(self, share: np.ndarray) -> np.ndarray:
         """The flags of the global batch, from every process's share."""

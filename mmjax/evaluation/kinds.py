@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from mmjax.data.captions import check_template
 from mmjax.data.streams import modality
 from mmjax.errors import UserError
 from mmjax.evaluation.choice import CaptionChoice
@@ -185,9 +186,12 @@ EVALUATIONS = {
 
 
 def build_evaluations(config) -> dict:
-    """Name -> evaluation of `config.evaluations`."""
+    """Name -> evaluation of `config.evaluations`; UserError for caption templates that cannot be filled."""
     from mmjax.config import options_of
 
+    for name, entry in config.evaluations.items():
+        for template in (entry.get("captions", ""), *entry.get("foils", ())):
+            check_template(template, f"config.evaluations.{name}")
     return {name: EVALUATIONS[e.kind](**options_of(e)) for name, e in config.evaluations.items()}
 
 

@@ -17,6 +17,7 @@ from mmjax.training.progress import say
 from mmjax.training.workdir import write_atomically
 
 PART_ROWS = 8192
+MOST_SAMPLES = 2**28
 
 
 def embed_source(
@@ -58,6 +59,9 @@ def embed_source(
     if stream not in config.streams:
         raise UserError(f"unknown stream {stream!r}", remedy=f"this run has {', '.join(config.streams)}")
     opened = open_source(source)
+    if len(opened) > MOST_SAMPLES:
+        remedy = "embed a part of it, or a source of real samples"
+        raise UserError(f"{source!r} has {len(opened):,} samples, more than one file holds", remedy=remedy)
     embeddings = Suite(experiment).embeddings(weights(state)["val"])
     asked = embeddings.stream(stream, captions=captions, language=language)
     rows = list_rows(asked, opened, UnreadableCount(config.data.max_unreadable))

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -144,7 +145,9 @@ def panels(history: Sequence[Mapping]) -> list[Panel]:
 
 def draw(panel: Panel) -> str:
     """A panel as the data URI of a PNG with a transparent background."""
-    figure = Figure(figsize=(4.6, 3.1), dpi=180, layout="constrained")
+    legend_rows = math.ceil(len(panel.lines) / 2)
+    height = 3.1 + 0.15 * max(0, legend_rows - 4)  # so that a long legend leaves the axes their room
+    figure = Figure(figsize=(4.6, height), dpi=180, layout="constrained")
     axes = figure.add_subplot()
     for label, steps, values, colour, dashes in panel.lines:
         # A single point leaves no line to see.

@@ -5,7 +5,7 @@ import importlib.util
 import os
 
 from mmjax import config as config_lib
-from mmjax.data.sources import open_source
+from mmjax.data.mixture import open_data
 from mmjax.durations import parse_duration
 from mmjax.errors import UserError
 from mmjax.plan.chips import TPUS
@@ -13,7 +13,7 @@ from mmjax.plan.roofline import links, roofline
 from mmjax.plan.search import largest_batch, remedies
 from mmjax.plan.topology import INSTALL, Topology, compile_for_topology, parse_topology
 
-SMALL_TARS = 2**30
+SMALL_FILES = 2**30
 EPOCH_KEYS = ("duration", "schedule.warmup", "schedule.cooldown", "schedule.timescale")
 
 
@@ -90,16 +90,23 @@ def examples_of(config) -> int:
     Raises:
         UserError: if a duration in epochs needs them.
     """
-    source = config.data.source
-    shards = [path for part in source.split("::") for path in glob.glob(part)] if ".tar" in source else []
-    if ".tar" not in source or (shards and sum(map(os.path.getsize, shards)) <= SMALL_TARS):
-        return len(open_source(source))
+    sources = [part.source for part in config.data.mixture.values()] or [config.data.source]
+    if all(map(_soon_counted, sources)):
+        return len(open_data(config.data))
     in_epochs = [key for key in EPOCH_KEYS if parse_duration(config_lib.lookup(config, key)).unit == "epochs"]
     if in_epochs:
         key = in_epochs[0]
         raise UserError(
             f"{key} is in epochs, and how many examples an epoch has is not known here",
-            where=f"config.{key} = {config_lib.lookup(config, key)!r}, config.data.source = {source!r}",
+            where=f"config.{key} = {config_lib.lookup(config, key)!r}, data from {', '.join(sources)}",
             remedy="say it with --examples=N, or give the duration in steps or examples",
         )
     return 0
+
+
+def _soon_counted(source: str) -> bool:
+    """Whether a source ships with the package, or is of few and small files that are here."""
+    if source.startswith(("emoji:", "xor:", "synthetic:")):
+        return True
+    files = [path for part in source.split("::") for path in glob.glob(part)]
+    return bool(files) and sum(map(os.path.getsize, files)) <= SMALL_FILES

@@ -15,7 +15,8 @@ def init_from(folder: str, experiment, *, log=print) -> TrainState:
     """A fresh state whose parameters are taken from `folder` where path and shape match.
 
     Positions of other numbers of frames or tokens are fitted (`encoders.fit_array`). `config.init_towers` says which
-    tower there starts a tower of another name here, such as an image tower a video one. The moving average is taken if the other run kept one. Step, moments and the objective's state start anew.
+    tower there starts a tower of another name here, such as an image tower a video one. The moving average is taken if
+    the other run kept one. Step, moments and the objective's state start anew.
 
     Args:
         folder: a workdir, or one checkpoint inside its `checkpoints/`.

@@ -56,7 +56,7 @@ def fit(
     save_every = experiment.steps(config.checkpoint.every, where="config.checkpoint.every")
     train_step, flops = experiment.compile_step()
     meter = Meter(experiment, flops, log_every)
-    last, stop = None, ""  # last: the step before, whose loss is looked at while the next one runs
+    metrics, last, stop = None, None, ""  # last: the step before, whose loss is looked at while the next one runs
     with (
         contextlib.closing(History(workdir, start, config)) as history,
         stop_signals() as asked,
@@ -64,7 +64,7 @@ def fit(
         profiler(config.profile, workdir) as profile,
     ):
         for done in range(start + 1, experiment.total_steps + 1):
-            with meter.waiting():
+            with meter.waiting(metrics):
                 batch = next(stream)
             profile(done)
             state, metrics = train_step(state, batch)
@@ -119,7 +119,7 @@ def check_finite(last, workdir: Path) -> None:
 
 
 class Meter:
-    """Rates between two logged steps: examples/s, share of time waiting for data, FLOP/s.
+    """Rates between two logged steps: examples/s, time that host and devices wait for data, FLOP/s.
 
     Args:
         experiment: the built `Experiment`.
@@ -130,14 +130,21 @@ class Meter:
     def __init__(self, experiment, flops: int, every: int):
         self._experiment, self._flops, self._every = experiment, flops, every
         self._peak = peak_flops(jax.devices()[0])
-        self._since, self._waited = time.perf_counter(), 0.0
+        self._since, self._waited, self._idle = time.perf_counter(), 0.0, 0.0
 
     @contextlib.contextmanager
-    def waiting(self):
-        """Time spent inside counts as waiting for data."""
+    def waiting(self, running):
+        """Time spent inside counts as waiting for data.
+
+        If the step before, of which `running` is a dict of metrics (None before the first step), is at work for all of
+        it, only the host has waited; else that time counts as the devices' too, which is a little more than it was.
+        """
         begin = time.perf_counter()
         yield
-        self._waited += time.perf_counter() - begin
+        waited = time.perf_counter() - begin
+        self._waited += waited
+        if running is None or all(metric.is_ready() for metric in running.values()):
+            self._idle += waited
 
     @contextlib.contextmanager
     def paused(self):
@@ -157,9 +164,10 @@ class Meter:
             "train/samples_per_second": self._experiment.config.batch_size / batch_time,
             "train/batch_time": batch_time,
             "train/data_time": self._waited / self._every,
+            "train/data_wait_share": self._idle / (now - self._since),
             "train/flops_per_second": flops,
         }
         if self._peak:
             rates["train/mfu"] = flops / (self._peak * self._experiment.mesh.size)
-        self._since, self._waited = now, 0.0
+        self._since, self._waited, self._idle = now, 0.0, 0.0
         return values | rates

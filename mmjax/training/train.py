@@ -7,7 +7,6 @@ import jax
 
 from mmjax import config as config_lib
 from mmjax.data.device import place, prefetch_to_device
-from mmjax.data.mixture import open_data
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.sources import open_source
 from mmjax.errors import UserError
@@ -45,7 +44,7 @@ def train(config, workdir: str | Path) -> dict:
         )
         experiment = experiment_of(config, examples=len(pipeline.source))
         if first:
-            settle(workdir, config, fingerprints(config))
+            settle(workdir, config, fingerprints(config) | {"train": pipeline.fingerprint()})
         suite, stopped = Suite(experiment), ""
         with contextlib.closing(open_checkpoints(workdir, config)) as checkpoints:
             state = starting_state(experiment, checkpoints)
@@ -116,15 +115,14 @@ def training_batches(pipeline: TrainPipeline, mesh, start: int):
 
 
 def fingerprints(config) -> dict[str, str]:
-    """Fingerprint of every source that the config trains or evaluates on.
+    """Fingerprint of every source that the config evaluates on.
 
     Raises:
         UserError: naming the key whose source cannot be opened.
     """
     keys = {name: f"evaluations.{name}.source" for name in config.evaluations}
     keys |= {f"{name} train": f"evaluations.{name}.train" for name, e in config.evaluations.items() if "train" in e}
-    found = {name: _fingerprint(config, key) for name, key in keys.items()}
-    return found | {"train": open_data(config.data).fingerprint()}
+    return {name: _fingerprint(config, key) for name, key in keys.items()}
 
 
 def _fingerprint(config, key: str) -> str:

@@ -96,9 +96,9 @@ def clip(kind: str, codec: str) -> bytes:
 
 
 def table() -> bytes:
-    """A CSV with quotes, line breaks and a column of files that are not there."""
-    rows = ["filepath,title,tags", 'a.png,"a ""red"" cat",x', 'b.png,"two\nlines",y', "c.png,ä,z"]
-    return "\n".join(rows * 3).encode()
+    """A CSV with quotes and line breaks."""
+    rows = ['a,"a ""red"" cat",x', 'b,"two\nlines",y', "c,ä,z"]
+    return "\n".join(["key,title,tags", *rows * 3]).encode()
 
 
 def lines() -> bytes:
@@ -174,24 +174,23 @@ def read_fields(ending: str, template: str):
 
 
 def read_source(ending: str):
-    """Every sample of a source in a file; those that are unreadable are passed over."""
+    """Every sample of a source in a file; the fault of the first that is unreadable comes after the last was read."""
 
     def read(data):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"data.{ending}"
             path.write_bytes(data)
-            source = open_source(str(path))
-            if isinstance(source.nbytes, int):
-                return [_sample(source, i) for i in range(min(len(source), 100))]
+            source, faults = open_source(str(path)), []
+            assert source.nbytes >= 0
+            for i in range(min(len(source), 100)):
+                try:
+                    source[i]
+                except Unreadable as fault:
+                    faults.append(fault)
+        if faults:
+            raise faults[0]
 
     return read
-
-
-def _sample(source, i):
-    try:
-        return source[i]
-    except Unreadable as fault:
-        return fault
 
 
 # Format -> (a whole file, how it is read).
@@ -229,21 +228,49 @@ FORMATS = {
 def mutate(data: bytes, rng: np.random.Generator) -> bytes:
     """The bytes with one to three changes, of a kind that broken disks, half copies and ill will make."""
     for _ in range(rng.integers(1, 4)):
-        start = int(rng.integers(len(data) + 1))
-        length = int(min(2 ** rng.integers(0, 9), len(data) - start))
-        other = int(rng.integers(len(data) + 1))
-        changed = [
-            lambda s=start: data[:s],  # cut off
-            lambda s=start, n=length: data[:s] + data[s + n :],
-            lambda s=start, n=length: data[:s] + rng.bytes(n) + data[s + n :],
-            lambda s=start: data[:s] + bytes([rng.integers(256)]) + data[s + 1 :],
-            lambda s=start: data[:s] + bytes([1 << rng.integers(8) ^ (data + b"\0")[s]]) + data[s + 1 :],
-            lambda s=start, n=length: data[:s] + bytes([rng.choice([0, 255])]) * n + data[s + n :],
-            lambda s=start: data[:s] + struct.pack(rng.choice(["<I", ">I"]), rng.choice(EXTREMES)) + data[s + 4 :],
-            lambda s=start, n=length, o=other: data[:o] + data[s : s + n] + data[o:],
-        ]
-        data = changed[rng.integers(len(changed))]()
+        data = CHANGES[rng.integers(len(CHANGES))](data, int(rng.integers(len(data) + 1)), rng)
     return data
+
+
+def cut(data, at, rng):
+    """What follows is gone."""
+    return data[:at]
+
+
+def leave_out(data, at, rng):
+    """Up to 256 bytes are gone."""
+    return data[:at] + data[at + 2 ** rng.integers(9) :]
+
+
+def scramble(data, at, rng):
+    """Up to 256 bytes are others."""
+    count = min(2 ** int(rng.integers(9)), len(data) - at)
+    return data[:at] + rng.bytes(count) + data[at + count :]
+
+
+def change_bit(data, at, rng):
+    """One bit is another."""
+    return data[:at] + bytes([byte ^ 1 << rng.integers(8) for byte in data[at : at + 1]]) + data[at + 1 :]
+
+
+def wipe(data, at, rng):
+    """Up to 256 bytes are all zeros or all ones."""
+    count = min(2 ** int(rng.integers(9)), len(data) - at)
+    return data[:at] + bytes([rng.choice([0, 255])]) * count + data[at + count :]
+
+
+def put_extreme(data, at, rng):
+    """Four bytes are a number at the end of a range."""
+    return data[:at] + struct.pack(rng.choice(["<I", ">I"]), rng.choice(EXTREMES)) + data[at + 4 :]
+
+
+def repeat(data, at, rng):
+    """Up to 256 bytes stand in another place as well."""
+    other = int(rng.integers(len(data) + 1))
+    return data[:other] + data[at : at + 2 ** int(rng.integers(9))] + data[other:]
+
+
+CHANGES = (cut, leave_out, scramble, change_bit, wipe, put_extreme, repeat)
 
 
 def main(kind: str, first: int, count: int, log: str) -> None:
@@ -254,7 +281,7 @@ def main(kind: str, first: int, count: int, log: str) -> None:
     open_turbo()
     read(whole)  # it must be readable before it is mutated; packages are loaded now
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    outcomes, number_file = Counter(), os.open(log, os.O_WRONLY | os.O_CREAT)
+    outcomes, number_file = Counter(value=0, refused=0), os.open(log, os.O_WRONLY | os.O_CREAT)
     for number in range(first, first + count):
         os.pwrite(number_file, f"{number:<12}".encode(), 0)
         faulthandler.dump_traceback_later(SECONDS, exit=True)

@@ -141,3 +141,11 @@ def test_files_of_other_kinds(tmp_path):
             open_source(str(tmp_path / f"{name}.arrayrecord"))
     with pytest.raises(UserError, match="must be local"):
         open_source("memory://bucket/a.arrayrecord")
+
+
+def test_a_first_record_that_cannot_be_read_has_no_width(tmp_path):
+    path = str(tmp_path / "a.arrayrecord")
+    write_array_record(path, [{"vector.array": b"no array"}, {"vector": np.zeros(3, np.float32)}])
+    with pytest.raises(UserError, match="first sample cannot be read") as error:
+        open_source(path).width("vector")
+    assert error.value.where == path

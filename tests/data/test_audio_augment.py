@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mmjax.data.audio_augment import AUDIO_AUGMENTS, Gain, Mix, Shift, pink_noise, white_noise
+from mmjax.data.entries import build
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
 
@@ -88,3 +89,18 @@ def test_every_kind_keeps_length_and_type_and_is_keyed(kind, wave):
 def test_nothing_is_called_brown():
     with pytest.raises(UserError, match="brown"):
         Mix("brown")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "said"),
+    [
+        ("gain", {"decibels": (6.0, -6.0)}, "decibels"),
+        ("mix", {"ratio": (20.0, 10.0)}, "ratio"),
+        ("mix", {"other": "brown"}, "brown"),
+        ("shift", {"seconds": -1.0}, "seconds is -1"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_place(kind, options, said):
+    with pytest.raises(UserError, match=said) as error:
+        build({"my": {"kind": kind, **options}}, AUDIO_AUGMENTS, "config.data.audio_augment")
+    assert error.value.where == "config.data.audio_augment.my" and error.value.remedy

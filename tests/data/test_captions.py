@@ -6,8 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from mmjax.data.captions import MOST_CHARACTERS, all_captions, draw_caption, text_fields
+from mmjax.data.captions import MOST_CHARACTERS, all_captions, check_template, draw_caption, text_fields
 from mmjax.data.unreadable import Unreadable
+from mmjax.errors import UserError
 
 EMOJI = {
     "label": {"en": "cat", "de": "Katze"},
@@ -94,3 +95,15 @@ def test_broken_json(data):
 
 def test_a_huge_caption_is_cut():
     assert len(all_captions({"txt": b"word " * 10**6}, "{txt}")[0]) <= MOST_CHARACTERS
+
+
+@pytest.mark.parametrize("template", ["{txt", "txt}", "{}", "{txt:One}", "{txt:>9}", "{txt!r}"])
+def test_templates_that_cannot_be_filled(template):
+    with pytest.raises(UserError, match="template") as error:
+        check_template(template, "config.data.captions")
+    assert error.value.where == "config.data.captions" and "{name:one}" in error.value.remedy
+
+
+@pytest.mark.parametrize("template", ["", "a cat", "{txt}", "{tags:one}, {captions.text}", "{{{txt}}}"])
+def test_templates_that_can(template):
+    check_template(template, "")

@@ -4,7 +4,7 @@ import json
 import pickle
 from types import SimpleNamespace
 
-from media import frames, npy, ramp
+from media import frames, npy, ramp, webp
 from shards import picture, settings, write_tar, write_tokenizer
 
 from mmjax import cli
@@ -163,3 +163,15 @@ def test_the_verb_that_trains_a_tokenizer(tmp_path, capsys):
     assert mask.sum() > 1 and ids.max() < result["vocab_size"] <= 270
     assert cli.main(["data", "train", flag]) == 2
     assert "unknown verb 'data train'" in capsys.readouterr().err
+
+
+def test_a_clip_that_does_not_move_is_lacking_where_it_may_be(tmp_path):
+    asked = config(tmp_path)
+    found = [(f"{n}.webp", webp(frames(n, 4)) if n else picture(n, "webp")) for n in range(3)]
+    asked.data.source, asked.data.video_keys = write_tar(tmp_path / "b.tar", found), ("webp",)
+    asked.streams, asked.data.streams = {"video": "tower"}, {"video": config_lib.stream("video").to_dict()}
+    result = check(asked)
+    assert result["broken"] == [] and result["absent"] == {"video": 1}
+    asked.data.streams = {}
+    result = check(asked)
+    assert result["by_reason"] == {"the picture does not move": 1} and result["absent"] == {}

@@ -144,8 +144,24 @@ def test_parts_that_cannot_be(tars, entry, said):
 
 
 def test_a_weight_must_be_positive(tars):
-    with pytest.raises(UserError, match="weight 0.0 is not positive"):
-        open_data(data_of({"a": {"source": tars["a"], "weight": 0.0}}))
+    for weight in (0.0, np.inf, np.nan):
+        with pytest.raises(UserError, match=f"weight {weight} is not positive and finite"):
+            open_data(data_of({"a": {"source": tars["a"], "weight": weight}}))
+
+
+def test_conditions_of_one_part_are_not_asked_of_another(tmp_path):
+    """Also where vectors are missing, whose rows of zeros are written with the first part's settings."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "vector.npy", np.ones((8, 3), np.float32))
+    (tmp_path / "a" / "score.txt").write_text("".join(f"{n}\n" for n in range(8)))
+    parts = {"a": {"source": f"numpy:{tmp_path / 'a'}", "where": (("score", ">", 3),)}}
+    parts["b"] = {"source": f"numpy:{tmp_path / 'b'}"}
+    data = data_of(parts, streams={"vector": {"kind": "vector", "missing": 0.5}})
+    batch = TrainPipeline(data, ("vector",), 0, 8).batch(0)
+    present = batch["vector_present"]
+    assert present.any() and not present.all()
+    np.testing.assert_array_equal(batch["vector"], np.repeat(present[:, None], 3, 1))
 
 
 def test_fingerprints_tell_parts_apart(tars):

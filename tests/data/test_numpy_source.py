@@ -228,3 +228,14 @@ def test_training_batches_of_pictures_and_joined_vectors(arrays, tmp_path):
         expected = VECTORS[rows[record]] if record in rows else np.zeros(4)
         np.testing.assert_array_equal(batch["vector"][row], expected)
         assert batch["image"][row, 4, 4, 0] == record
+
+
+@pytest.mark.parametrize("row", [0, -1])
+def test_a_first_or_last_row_that_is_not_finite_fails_alone(tmp_path, row):
+    array = np.ones((3, 2), np.float32)
+    array[row, 0] = np.nan
+    np.save(tmp_path / "a.npy", array)
+    first = open_source(str(tmp_path / "a.npy")).fingerprint()
+    array[row, 1] = 2
+    np.save(tmp_path / "a.npy", array)
+    assert open_source(str(tmp_path / "a.npy")).fingerprint() != first

@@ -49,7 +49,8 @@ def test_rows_of_all_files_and_groups(tmp_path):
         assert raw["json"] == {
             "label": i % 2, "label_name": ["cat", "dog"][i % 2], "title": f"a red {i}", "tags": ["x", str(i)]
         }  # fmt: skip
-        assert raw["__key__"] == f"row {i % 10}" and raw["__url__"] == source.paths[i // 10]
+        assert raw["__key__"] == f"train-{i // 10:05d}-of-00002.parquet, row {i % 10}"
+        assert raw["__url__"] == source.paths[i // 10]
     assert source.width("vector") == 2
     with pytest.raises(UserError, match="no column 'vector_2'"):
         source.width("vector_2")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from absl import flags
 from media import frames, ramp, webp
+from PIL import Image
 from shards import picture, write_tar
 
 from mmjax import cli
@@ -62,6 +63,10 @@ def film(number, kind) -> bytes:
     clip = frames(number, 6, (32, 32))
     if kind == "webp":
         return webp(clip)
+    if kind == "gif":
+        out, (first, *rest) = io.BytesIO(), map(Image.fromarray, clip)
+        first.save(out, "GIF", save_all=True, append_images=rest)
+        return out.getvalue()
     av = pytest.importorskip("av")
     path = pathlib.Path("film.mp4")
     with av.open(path, "w") as container:
@@ -158,7 +163,7 @@ MAKERS = {
     "numpy:features": lambda folder: arrays(folder / "features", "vector", (12,), title=CAPTIONS),
     "data/{00000..00009}.tar && numpy:features": pictures_and_vectors,
     "sounds/*.tar": lambda folder: tars(folder / "sounds", "wav", lambda n: ramp(n, 400)),
-    "clips.csv": lambda folder: table("clips.csv", files(folder / "films", ["mp4", "webp"], film)),
+    "clips.csv": lambda folder: table("clips.csv", files(folder / "films", ["mp4", "webp", "gif"], film)),
     "numpy:recordings": lambda folder: arrays(folder / "recordings", "series", (50, 6), title=CAPTIONS),
 }
 SMALL = ["--config.data.image_size=32", "--config.embed_dim=16", "--config.checkpoint.every=2 steps"]

@@ -130,6 +130,12 @@ def test_values_that_cannot_be_compared(source):
         select(source, wanted(where=(("width", "=>", 3),)))
 
 
+@pytest.mark.parametrize("cell", ["", " "])
+def test_an_empty_cell_of_a_table_is_no_number(cell):
+    assert not any(Condition("x", name, 3)(cell) for name in ("==", "<", ">=", "!="))
+    assert not Condition("x", "in", (1, 2))(cell) and Condition("x", "==", "")("")
+
+
 def test_numbers_and_truths_are_not_mixed_up():
     assert Condition("x", "==", True)(True) and not Condition("x", "==", True)("True")
     assert Condition("x", "==", "3")("3") and not Condition("x", "==", "3")(3)

@@ -9,6 +9,7 @@ from media import frames, npy, ramp, webp
 from shards import assert_batches_equal, picture, settings, write_tar, write_tokenizer
 
 from mmjax import config as config_lib
+from mmjax.data.array_records import write_array_record
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.rows import list_rows, row_batches
 from mmjax.data.shapes import batch_shapes
@@ -225,6 +226,15 @@ def test_a_still_picture_is_a_clip_only_when_asked_for(tmp_path):
     assert (still == still[0]).all()
 
 
+def test_evaluation_passes_over_what_may_be_missing(tmp_path):
+    found = [(f"{n}.webp", webp(frames(n, 5)) if n % 2 else picture(n, "webp")) for n in range(6)]
+    data = bound(tmp_path, found, video_keys=())
+    for entries, reasons in (({"video": entry("video")}, {}), ({}, {"the picture does not move": 3})):
+        data.streams = entries
+        rows, batch, count = evaluated(data, "video")
+        assert len(rows) == 6 and batch["id"].tolist() == [1, 3, 5] and count.reasons == reasons
+
+
 def test_streams_of_one_kind_may_differ_in_law_and_size(data):
     data.streams = {"video_2": entry("video", frames=5, sampling="slow", size=4)}
     batch = TrainPipeline(data, ("video", "video_2"), 0, COUNT).batch(0)
@@ -289,7 +299,7 @@ def test_damage_is_replaced_and_counted(tmp_path, member):
 
 SERIES = {
     "series has another shape or type": [np.zeros((4, 3)), np.zeros(4), np.array([["a", "b"]]), np.zeros((2, 2, 2))],
-    "series is empty or not finite": [np.zeros((0, 2)), np.array([[1.0, np.nan]])],
+    "series is empty or not finite": [np.zeros((0, 2)), np.array([[1.0, np.nan]]), np.array([[1.0, 1e300]])],
 }
 
 
@@ -396,3 +406,32 @@ def test_tokens_are_left_out_but_the_first_and_the_last(tmp_path):
     assert abs(share - 0.6) < 4 * (0.6 * 0.4 / free) ** 0.5
     _, batch, _ = evaluated(text_data(tmp_path, token_dropout=0.4), "text")
     np.testing.assert_array_equal(batch["text_mask"].sum(1), real)
+
+
+VECTORS = {
+    "array has values that are not finite": [np.array([1, np.nan], np.float32), np.array([1, 1e300])],
+    "array holds no numbers": [np.array(["a", "b"])],
+}
+
+
+@pytest.mark.parametrize(("reason", "array"), [(r, a) for r, arrays in VECTORS.items() for a in arrays])
+def test_vectors_that_are_none(tmp_path, reason, array):
+    path = str(tmp_path / "a.arrayrecord")
+    write_array_record(path, ({"vector": array if n == 2 else np.arange(2) + n} for n in range(4)))
+    data = settings(path, "emoji", **sections())
+    assert evaluated(data, "vector")[2].reasons == {reason: 1}
+    pipeline = TrainPipeline(data, ("vector",), 0, 2)
+    for step in range(3):
+        batch = pipeline.batch(step)
+        np.testing.assert_array_equal(batch["vector"], batch["id"][:, None] + np.arange(2))
+    assert set(pipeline.unreadable.reasons) == {reason}
+
+
+def test_without_a_language(data):
+    """Captions that do not come by language need none; endings that name one do."""
+    data.languages = ()
+    assert [row.text for row in evaluated(data, "text")[0]] == ["a cat"] * COUNT
+    data.audio_keys = ("desc.{language}.wav",)
+    with pytest.raises(UserError, match="there is none") as error:
+        check_streams(data, ("audio",))
+    assert error.value.where == "config.data.languages"

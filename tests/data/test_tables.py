@@ -214,3 +214,29 @@ def test_training_batches_from_a_table(tmp_path):
     assert (batch["image"][:, 4, 4, 0] == batch["id"] % 4).all()
     assert (batch["text"][:, 2] == np.where(batch["id"] % 2, 5, 7)).all()
     assert text_fields(pipeline.source[0])["title"] == "a blue cat"
+
+
+def test_fields_come_without_reading_files(tmp_path):
+    (tmp_path / "a.csv").write_text("filepath,title,score\nmissing.jpg,a cat,0.5\n")
+    source = open_source(str(tmp_path / "a.csv"))
+    assert source.fields(0) == {"key": "line 2", "filepath": "missing.jpg", "title": "a cat", "score": "0.5"}
+    with pytest.raises(Unreadable):
+        source[0]
+
+
+def test_addresses_beside_files_are_not_fetched(tmp_path):
+    """As in the tables of img2dataset, whose `url` is where a picture came from; fetching it would fail here."""
+    rows = "".join(f"pictures/{n}.png\thttp://127.0.0.1:9/{n}.png\ta cat\n" for n in range(2))
+    source = open_source(write(tmp_path / "a.csv", "filepath\turl\ttitle\n" + rows, pictures=2))
+    assert source.members(0) == ("png", "json") and source[1]["png"] == picture(1)
+    assert source[1]["json"]["url"] == "http://127.0.0.1:9/1.png"
+    alone = open_source(write(tmp_path / "b.csv", "url\ttitle\nhttp://127.0.0.1:9/1.png\ta cat\n"))
+    assert alone.members(0) == ("png", "json")
+
+
+def test_rows_of_several_tables_have_keys_of_their_own(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("title,score\na cat,0.5\na dog,0.7\n")
+    source = open_source(str(tmp_path / "*.csv"))
+    assert len({source[i]["__key__"] for i in range(4)}) == 4
+    assert [source.fields(i)["key"] for i in range(4)] == [source[i]["__key__"] for i in range(4)]

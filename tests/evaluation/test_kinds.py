@@ -1,5 +1,8 @@
 """The evaluations that a config can name, on real data and embeddings that need no model."""
 
+import io
+import tarfile
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ from mmjax import config as config_lib
 from mmjax.errors import UserError
 from mmjax.evaluation.baselines import baselines
 from mmjax.evaluation.embeddings import Embeddings
-from mmjax.evaluation.kinds import Gap, LinearProbe, Neighbours, Retrieval, ZeroShot
+from mmjax.evaluation.kinds import Gap, LinearProbe, Neighbours, Retrieval, ZeroShot, build_evaluations
 
 WIDTH = 48
 
@@ -87,3 +90,23 @@ def test_ridge_stands_beside_english_labels_only():
     )
     assert {name.split("/")[1] for name in found["ridge"]} == {"a"}
     assert 0.3 < found["ridge"]["val/a/image_to_text_R@1"] < 0.6
+
+
+def test_labels_of_a_member_of_text(embeddings, tmp_path):
+    """webdataset's `cls`: a number in a file of its own."""
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for n in range(4):
+            info = tarfile.TarInfo(f"{n}.cls")
+            info.size = 2
+            tar.addfile(info, io.BytesIO(b"%d\n" % (n % 2)))
+    assert embeddings.labels(str(tmp_path / "a.tar"), "cls", np.array([0, 1, 3, 2])) == ["0", "1", "1", "0"]
+
+
+@pytest.mark.parametrize("option", [{"captions": "{label"}, {"captions": "{label}", "foils": ("{label:two}",)}])
+def test_templates_of_evaluations_are_looked_at_before_the_run(option):
+    config = config_lib.default()
+    kind = "caption_choice" if "foils" in option else "retrieval"
+    config.evaluations.my = config_lib.evaluation(kind, source="emoji:validation-unseen", **option)
+    with pytest.raises(UserError, match="template") as error:
+        build_evaluations(config)
+    assert error.value.where == "config.evaluations.my"

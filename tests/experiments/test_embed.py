@@ -149,6 +149,7 @@ def test_a_part_of_which_nothing_can_be_read(run, tmp_path, monkeypatch):
         ({"out": "x.csv"}, r"cannot write 'x.csv'(.|\n)*\.npy or \.parquet"),
         ({"source": "/no/such.tar"}, "no such file"),
         ({"source": "nothing"}, "unknown source 'nothing'"),
+        ({"source": "xor:dims=5"}, "more than one file holds"),
         ({"out": "/proc/x/y.npy"}, "cannot write"),
         ({"step": 7}, "no checkpoint of step 7"),
         ({"stream": "text", "captions": "{nothing}"}, "no caption field nothing"),

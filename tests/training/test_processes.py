@@ -58,7 +58,7 @@ def alone(start, tmp_path_factory):
 
 def assert_same_numbers(one, other):
     """Every loss and norm to 1e-5, every evaluated metric too; but for measured times."""
-    times = ("samples_per_second", "batch_time", "data_time", "flops_per_second")
+    times = ("samples_per_second", "batch_time", "data_time", "data_wait_share", "flops_per_second")
     one, other = read_history(one), read_history(other)
     assert [row.keys() for row in one] == [row.keys() for row in other]
     for left, right in zip(one, other, strict=True):

@@ -16,7 +16,7 @@ from mmjax.training.train import train
 from mmjax.training.workdir import locked
 from tests import tiny
 
-TIMES = ("samples_per_second", "batch_time", "data_time", "flops_per_second")
+TIMES = ("samples_per_second", "batch_time", "data_time", "data_wait_share", "flops_per_second")
 
 
 def tiny_config(steps=12, **changes):

@@ -14,7 +14,7 @@ from mmjax.data.streams.members import MemberRow, MemberStream, ending_in, endin
 from mmjax.data.unreadable import Lacking
 from mmjax.errors import UserError
 
-SOUNDS = ("wav", "flac", "ogg", "mp3")
+SOUNDS = ("wav", "flac", "ogg", "opus", "mp3")
 LANGUAGE = "{language}"
 
 
@@ -73,6 +73,11 @@ class AudioStream(MemberStream):
         if settings.sample_rate < 1 or self.length < 1:
             said = f"{settings.seconds} seconds at {settings.sample_rate} Hz are no clip"
             raise UserError(said, where="config.data.audio", remedy="give a positive sample_rate and seconds")
+        if not self.spoken:
+            remedy = 'give at least one, such as ("en",)'
+            raise UserError(
+                "endings depend on a language, and there is none", where="config.data.languages", remedy=remedy
+            )
         if self.languages and self.spoken == ("",):
             remedy = 'name them in an ending, such as audio_keys=("desc.{language}.ogg",)'
             where = f"config.data.streams.{self.name}.languages"

@@ -11,6 +11,9 @@ from mmjax.data.samples import Sample, Samples
 from mmjax.data.unreadable import Unreadable
 from mmjax.rng import numpy_generator
 
+# Of the names of a stream's arrays.
+ENDINGS = ("", "_mask")
+
 
 class Slot(NamedTuple):
     """The place of a stream: its name, `config.data`, and its number among the streams that share members with it."""
@@ -131,8 +134,9 @@ class Stream:
         """
         for number, (place, value) in enumerate(zip(places, values, strict=True)):
             if value is None:
-                for ending in self.shapes():
-                    batch[self.name + ending][place] = 0
+                for ending in ENDINGS:
+                    if (whole := batch.get(self.name + ending)) is not None:
+                        whole[place] = 0
                 continue
             for ending, array in self.arrays(value).items():
                 whole = batch[self.name + ending]

@@ -14,7 +14,7 @@ from mmjax.data.streams.members import MemberStream
 from mmjax.data.turbo import crop_jpeg, open_turbo
 from mmjax.errors import UserError
 
-PICTURES = ("jpg", "jpeg", "png", "webp")
+PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,17 @@ class ImageStream(PictureStream):
     def draw(self, sample, draws):
         """An augmented picture (S,S,3) uint8."""
         member = self.drawn_member(sample, draws)
-        if not self.cropped:
-            picture = sample.decoded(member, self._form, self._decode_resized)
-            return np.asarray(self.augmented(picture, draws(self.name)) if self.augments else picture)
-        rng = draws(self.name)
-        if self._turbo:
-            pixels = sample.apply(lambda data: crop_jpeg(data, self.augments[0], rng, self.side), member)
+        if self.cropped:
+            return self._cropped(sample, member, draws(self.name))
+        picture = sample.decoded(member, self._form, self._decode_resized)
+        return np.asarray(self.augmented(picture, draws(self.name)) if self.augments else picture)
+
+    def _cropped(self, sample, member, rng) -> np.ndarray:
+        if self.data.decoder == "turbo" and isinstance(self.augments[0], Crop):
+            pixels = sample.apply(partial(crop_jpeg, crop=self.augments[0], rng=rng, size=self.side), member)
             if pixels is not None:
                 return self._augmented_pixels(pixels, rng)
         return np.asarray(self.augmented(sample.decoded(member, "picture", decode), rng))
-
-    @cached_property
-    def _turbo(self) -> bool:
-        """Whether JPEGs are cropped without Pillow."""
-        return self.data.decoder == "turbo" and isinstance(self.augments[0], Crop)
 
     def _augmented_pixels(self, pixels, rng) -> np.ndarray:
         """What was cropped by `crop_jpeg`, changed by the other augmentations; those but flips want a picture."""

@@ -77,6 +77,8 @@ class SeriesStream(MemberStream):
             values = values[:, None]
         if values.ndim != 2 or values.shape[1] != channels or values.dtype.kind not in "fiub":
             raise Unreadable("series has another shape or type", f"{values.shape} {values.dtype}")
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
         if not len(values) or not np.isfinite(values).all():
             raise Unreadable("series is empty or not finite", f"{values.shape}")
         return values
@@ -99,10 +101,10 @@ class SeriesStream(MemberStream):
 
 
 def fit_series(values: np.ndarray, steps: int, how: str, rng: np.random.Generator | None) -> Series:
-    """`steps` (T) of a series (N,C): of a longer one the part `how` (a name in PARTS) says, else zeros after it."""
+    """`steps` (T) of a float32 series (N,C): of a longer one the part `how` (in PARTS) says, else zeros after it."""
     if len(values) > steps:
         start = PARTS[how](len(values) - steps, rng)
-        return Series(values[start : start + steps].astype(np.float32), np.ones(steps, bool))
+        return Series(values[start : start + steps], np.ones(steps, bool))
     padded = np.zeros((steps, values.shape[1]), np.float32)
     padded[: len(values)] = values
     return Series(padded, np.arange(steps) < len(values))

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from mmjax.data.captions import all_captions, draw_caption, languages_there, some_sentences
+from mmjax.data.captions import all_captions, check_template, draw_caption, languages_there, some_sentences
 from mmjax.data.streams.base import Stream
 from mmjax.data.tokenizer import make_tokenizer
 from mmjax.data.unreadable import Unreadable
@@ -57,8 +57,8 @@ class TextStream(Stream):
 
     @cached_property
     def spoken(self) -> tuple:
-        """The languages to draw from."""
-        return tuple(self.languages or self.data.languages)
+        """The languages to draw from; one without a name where none is given."""
+        return tuple(self.languages or self.data.languages) or ("",)
 
     @cached_property
     def tokenizer(self):
@@ -112,6 +112,7 @@ class TextStream(Stream):
     def narrowed(self, *, captions="", fallback="", language="", **_):
         """With one template, one language."""
         template = captions or ("" if self.captions else fallback)
+        check_template(template, f"captions of the stream {self.name!r}")
         chosen = replace(self, captions=((template, 1.0),)) if template else self
         return replace(chosen, languages=(language,)) if language else chosen
 
@@ -165,10 +166,14 @@ def shared_tokenizer(name: str, context: int):
 
 
 def check_captions(captions, where: str) -> None:
-    """Raise `UserError` unless `captions` are (template, weight) pairs."""
-    if not captions or not all(isinstance(c, tuple) and len(c) == 2 and c[1] > 0 for c in captions):
+    """Raise `UserError` unless `captions` are (template, weight) pairs, of templates that can be filled."""
+    if not captions or not all(
+        isinstance(c, tuple) and len(c) == 2 and isinstance(c[0], str) and c[1] > 0 for c in captions
+    ):
         raise UserError(
             f"captions are a tuple of (template, weight) pairs, not {captions!r}",
             where=where,
             remedy='write (("{txt}", 1.0),)',
         )
+    for template, _ in captions:
+        check_template(template, where)

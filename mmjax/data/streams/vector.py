@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from mmjax.data.member_arrays import as_float32
 from mmjax.data.show import numbers_tag
 from mmjax.data.streams.base import Stream
 
@@ -41,11 +42,11 @@ class VectorStream(Stream):
 
     def draw(self, sample, draws):
         """The vector (F,)."""
-        return sample.array(self.name)
+        return as_float32(sample.array(self.name), self.name)
 
     def rows(self, samples, record):
         """The one vector of a record."""
-        return [VectorRow(record, samples[record].array(self.name))]
+        return [VectorRow(record, as_float32(samples[record].array(self.name), self.name))]
 
     def read(self, samples, row):
         """The vector of a row."""

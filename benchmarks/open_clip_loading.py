@@ -17,8 +17,8 @@ from open_clip.transform import image_transform
 from open_clip_train.data import get_wds_dataset
 from torchvision.transforms import PILToTensor, RandomHorizontalFlip
 
-sys.path.append(str(Path(__file__).parents[2]))
-from mmjax.bench.processes import processor_seconds, resident_mib  # noqa: E402  it needs the standard library alone
+sys.path.append(str(Path(__file__).parents[1]))
+from mmjax.bench.processes import processor_seconds, resident_mib, rest  # noqa: E402  it needs the standard library alone
 
 PREFETCH_FACTOR = 2  # batches that torch's DataLoader keeps ready for each worker
 ENDLESS = 10**9  # samples of an epoch: the tars again and again, without a pause between
@@ -50,8 +50,10 @@ def main(tars: list[str], batches: int, batch_size: int, workers: int, floats: b
         for _ in range(batches):
             images, texts = next(stream)
         seconds, processor = time.perf_counter() - begin, processor_seconds() - processor
+        rest()
         assert images.shape == (batch_size, 3, 224, 224) and texts.shape == (batch_size, 77)
-        return {"samples": batches * batch_size, "seconds": seconds, "cpu_seconds": processor, "resident_mib": resident_mib()}
+        rates = {"samples": batches * batch_size, "seconds": seconds, "cpu_seconds": processor}
+        return rates | {"resident_mib": resident_mib()}
 
     versions = {name: metadata.version(name) for name in ("open_clip_torch", "webdataset", "torch", "pillow")}
     answers = {"about": lambda: versions, "load": load}
