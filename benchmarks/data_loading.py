@@ -6,7 +6,7 @@ The same tars, random resized crops of 0.9 to 1 of the area to 224 pixels, bicub
 256, from the page cache; nothing is kept decoded. mmjax hands over uint8 and normalises on the device, open_clip hands
 over normalised float32; `open_clip_uint8` is open_clip without these two steps. mmjax's `pillow` resizes as open_clip
 does, with a kernel widened when it shrinks; `turbo` decodes the same pixels and resizes by OpenCV's bicubic (see
-`mmjax.data.turbo`). `decode_only` is what one core would do if nothing but decoding took time.
+`mmjax.data.decoding.turbo`). `decode_only` is what one core would do if nothing but decoding took time.
 
 --torch_python needs open_clip_torch 3.3.0, webdataset 0.2.86 and pandas; without it mmjax is timed alone. The tokens'
 vocabulary is the one in it, or --vocabulary, or that of an open_clip_torch installed here.
@@ -26,8 +26,8 @@ from benchmarks.common import publish, ratios, summary
 from benchmarks.photo_shards import make_shards
 from mmjax import config as c
 from mmjax.bench.timing import Child
+from mmjax.data.decoding.turbo import decode_shrunk, jpeg_size
 from mmjax.data.sources import open_source
-from mmjax.data.turbo import decode_shrunk, jpeg_size
 
 OPEN_CLIP = Path(__file__).with_name("open_clip_loading.py")
 BATCH, SIZE, CONTEXT = 256, 224, 77

@@ -17,9 +17,9 @@ import time
 import numpy as np
 
 from benchmarks.common import arguments, publish
-from mmjax.data.files import stamp
-from mmjax.data.index import FORM
-from mmjax.data.index_cache import save
+from mmjax.data.sources.files import stamp
+from mmjax.data.sources.index import FORM
+from mmjax.data.sources.index_cache import save
 
 BYTES = 2**16
 LOOKUPS = 10_000

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmjax.data.images import decode
+from mmjax.data.decoding.images import decode
 from mmjax.data.sources import open_source
 from mmjax.rng import numpy_generator
 

@@ -111,8 +111,8 @@ def _embed(values) -> dict | None:
 
 def _data(values) -> dict | None:
     from mmjax.config import validate
-    from mmjax.data.check import build_indexes, check
-    from mmjax.data.preview import preview
+    from mmjax.data.inspection.check import build_indexes, check
+    from mmjax.data.inspection.preview import preview
 
     validate(values.config)
     if values.index:
@@ -122,7 +122,7 @@ def _data(values) -> dict | None:
 
 def _train_tokenizer(values) -> dict | None:
     from mmjax.data.mixture import open_data
-    from mmjax.data.train_tokenizer import train_tokenizer
+    from mmjax.data.tokenizers.train import train_tokenizer
 
     data = values.config.data
     result = train_tokenizer(open_data(data), data, values.vocab_size, values.out, values.kind)

@@ -225,15 +225,15 @@ def evaluation(kind: str, **options) -> ConfigDict:
 
 
 def augment(kind: str, **options) -> ConfigDict:
-    """An entry of `data.augment`: fields of a class in `mmjax.data.augment.AUGMENTS`."""
-    from mmjax.data.augment import AUGMENTS
+    """An entry of `data.augment`: fields of a class in `mmjax.data.augments.AUGMENTS`."""
+    from mmjax.data.augments import AUGMENTS
 
     return _entry("augmentation", kind, AUGMENTS, options)
 
 
 def audio_augment(kind: str, **options) -> ConfigDict:
-    """An entry of `data.audio_augment`: fields of a class in `mmjax.data.audio_augment.AUDIO_AUGMENTS`."""
-    from mmjax.data.audio_augment import AUDIO_AUGMENTS
+    """An entry of `data.audio_augment`: fields of a class in `mmjax.data.augments.sounds.AUDIO_AUGMENTS`."""
+    from mmjax.data.augments.sounds import AUDIO_AUGMENTS
 
     return _entry("augmentation of sound", kind, AUDIO_AUGMENTS, options)
 
@@ -436,8 +436,8 @@ def _cell(key: Key) -> str:
 
 
 def _registries() -> dict[str, Mapping]:
-    from mmjax.data.audio_augment import AUDIO_AUGMENTS
-    from mmjax.data.augment import AUGMENTS
+    from mmjax.data.augments import AUGMENTS
+    from mmjax.data.augments.sounds import AUDIO_AUGMENTS
     from mmjax.data.mixture import Part
     from mmjax.data.streams import STREAMS
     from mmjax.encoders import ENCODERS

@@ -7,8 +7,8 @@ import runpy
 import pytest
 
 from mmjax import config as config_lib
-from mmjax.data.audio_augment import AUDIO_AUGMENTS
-from mmjax.data.augment import AUGMENTS
+from mmjax.data.augments import AUGMENTS
+from mmjax.data.augments.sounds import AUDIO_AUGMENTS
 from mmjax.data.sources import PREFIXES
 from mmjax.data.streams import STREAMS
 from mmjax.encoders import ENCODERS

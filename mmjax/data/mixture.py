@@ -10,7 +10,7 @@ from itertools import accumulate
 from types import SimpleNamespace
 
 from mmjax.data.order import Order
-from mmjax.data.select import select
+from mmjax.data.selection.select import select
 from mmjax.data.sources import Source, open_source
 from mmjax.errors import UserError
 

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from mmjax.data.sources import open_source
-from mmjax.data.xor_source import every_vector
+from mmjax.data.sources.xor_source import every_vector
 from mmjax.errors import UserError
 from mmjax.evaluation.composed import check_compose, compose
 from mmjax.evaluation.embeddings import Embeddings

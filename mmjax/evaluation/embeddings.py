@@ -8,7 +8,7 @@ import numpy as np
 
 from mmjax.data.captions import text_fields
 from mmjax.data.rows import list_rows, row_batches
-from mmjax.data.scan import lookup
+from mmjax.data.selection.scan import lookup
 from mmjax.data.sources import open_source
 from mmjax.data.streams import Stream, make_stream
 from mmjax.data.streams.text import CaptionRow

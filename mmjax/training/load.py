@@ -7,7 +7,7 @@ import jax
 
 from mmjax.data.mixture import open_data
 from mmjax.data.shapes import batch_shapes
-from mmjax.data.tokenizer import make_tokenizer
+from mmjax.data.tokenizers import make_tokenizer
 from mmjax.errors import UserError
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.experiment import Experiment, build_experiment

@@ -23,16 +23,16 @@ from PIL import Image
 from shards import pairs, write_tar
 
 from mmjax.bench.timing import peak_mib
-from mmjax.data.audio import decode_audio
 from mmjax.data.captions import draw_caption, text_fields
-from mmjax.data.frame_laws import frame_indices
-from mmjax.data.images import center_crop, decode
-from mmjax.data.member_arrays import read_npy
+from mmjax.data.decoding.audio import decode_audio
+from mmjax.data.decoding.frame_laws import frame_indices
+from mmjax.data.decoding.images import center_crop, decode
+from mmjax.data.decoding.npy import read_npy
+from mmjax.data.decoding.turbo import open_turbo
+from mmjax.data.decoding.video import decode_frames
 from mmjax.data.sources import open_source
-from mmjax.data.tokenizer import make_tokenizer
-from mmjax.data.turbo import open_turbo
+from mmjax.data.tokenizers import make_tokenizer
 from mmjax.data.unreadable import Unreadable
-from mmjax.data.video import decode_frames
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
 
@@ -132,7 +132,7 @@ def tar() -> bytes:
 
 def array_record() -> bytes:
     """Three samples."""
-    from mmjax.data.array_records import write_array_record
+    from mmjax.data.sources.array_records import write_array_record
 
     with tempfile.NamedTemporaryFile() as file:
         write_array_record(file.name, ({"__key__": str(n), "txt": b"a red cat", "png": saved("png")} for n in range(3)))
@@ -146,8 +146,8 @@ def read_picture(data: bytes):
 
 def read_jpeg(data: bytes):
     """By both decoders."""
-    from mmjax.data.augment import Crop
-    from mmjax.data.turbo import crop_jpeg
+    from mmjax.data.augments import Crop
+    from mmjax.data.decoding.turbo import crop_jpeg
 
     crop_jpeg(data, Crop((0.1, 1.0)), numpy_generator(0, "fuzz"), 32)
     return read_picture(data)

@@ -10,11 +10,10 @@ import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 from shards import assert_batches_equal, pairs, picture, settings, write_tar, write_tokenizer
 
-from mmjax.data import array_records
-from mmjax.data.array_records import write_array_record
 from mmjax.data.captions import text_fields
 from mmjax.data.pipeline import TrainPipeline
-from mmjax.data.sources import open_source
+from mmjax.data.sources import array_records, open_source
+from mmjax.data.sources.array_records import write_array_record
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 

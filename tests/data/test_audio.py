@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mmjax.data.audio import MOST_SAMPLES, decode_audio, fit_clip
+from mmjax.data.decoding.audio import MOST_SAMPLES, decode_audio, fit_clip
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
@@ -111,8 +111,8 @@ def test_long_sounds_are_refused_before_they_fill_the_memory(monkeypatch):
     with pytest.raises(Unreadable, match="too long"):
         decode_audio(silence, 8000 * 9)  # fits as it is, and not at the rate that is asked for
     # A header may also say too little.
-    monkeypatch.setattr("mmjax.data.audio._check_header", lambda file, rate: None)
-    monkeypatch.setattr("mmjax.data.audio.MOST_SAMPLES", 2**19)
+    monkeypatch.setattr("mmjax.data.decoding.audio._check_header", lambda file, rate: None)
+    monkeypatch.setattr("mmjax.data.decoding.audio.MOST_SAMPLES", 2**19)
     with pytest.raises(Unreadable, match="too long"):
         decode_audio(silence, 8000)
 

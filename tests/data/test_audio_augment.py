@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmjax.data.audio_augment import AUDIO_AUGMENTS, Gain, Mix, Shift, pink_noise, white_noise
+from mmjax.data.augments.sounds import AUDIO_AUGMENTS, Gain, Mix, Shift, pink_noise, white_noise
 from mmjax.data.entries import build
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator

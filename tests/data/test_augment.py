@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmjax.data.augment import AUGMENTS, Affine, Crop, Flip, build_augments
-from mmjax.data.colour import Color
+from mmjax.data.augments import AUGMENTS, Affine, Crop, Flip, build_augments
+from mmjax.data.augments.colour import Color
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
 

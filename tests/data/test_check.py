@@ -9,10 +9,10 @@ from shards import picture, settings, write_tar, write_tokenizer
 
 from mmjax import cli
 from mmjax import config as config_lib
-from mmjax.data.check import _Checker, as_text, build_indexes, check
+from mmjax.data.inspection.check import _Checker, as_text, build_indexes, check
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.sources import open_source
-from mmjax.data.tokenizer import make_tokenizer
+from mmjax.data.tokenizers import make_tokenizer
 
 COUNT = 70
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmjax.data.colour import Blur, Grayscale, Jitter, Solarize, add_contrast, brighten, saturate, turn_hue
-from mmjax.data.randaugment import OPERATIONS, SIGNED, RandAugment
+from mmjax.data.augments.colour import Blur, Grayscale, Jitter, Solarize, add_contrast, brighten, saturate, turn_hue
+from mmjax.data.augments.randaugment import OPERATIONS, SIGNED, RandAugment
 from mmjax.rng import numpy_generator
 
 GREY = np.array([0.299, 0.587, 0.114])

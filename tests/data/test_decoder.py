@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 from shards import assert_batches_equal, settings, write_tar, write_tokenizer
 
-from mmjax.data import turbo
-from mmjax.data.augment import Crop, Flip
-from mmjax.data.images import decode, mirrored
+from mmjax.data.augments import Crop, Flip
+from mmjax.data.decoding import turbo
+from mmjax.data.decoding.images import decode, mirrored
+from mmjax.data.decoding.turbo import crop_jpeg, decode_shrunk, jpeg_size, resized_part, scale_for
 from mmjax.data.pipeline import TrainPipeline
-from mmjax.data.turbo import crop_jpeg, decode_shrunk, jpeg_size, resized_part, scale_for
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
 

@@ -10,8 +10,8 @@ from PIL import Image
 from shards import picture
 
 from mmjax.data import emoji
-from mmjax.data.fluent_animated import labels_of, moves
 from mmjax.data.sources import open_source
+from mmjax.data.sources.fluent_animated import labels_of, moves
 from mmjax.errors import UserError
 
 

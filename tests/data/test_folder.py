@@ -7,11 +7,10 @@ import pickle
 import pytest
 from shards import picture, settings, write_tokenizer
 
-from mmjax.data import folder
 from mmjax.data.captions import text_fields
-from mmjax.data.index_cache import SUFFIX
 from mmjax.data.pipeline import TrainPipeline
-from mmjax.data.sources import open_source
+from mmjax.data.sources import folder, open_source
+from mmjax.data.sources.index_cache import SUFFIX
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmjax.data.home_cache import write_whole
+from mmjax.data.sources.home_cache import write_whole
 
 
 def test_two_writers_of_one_process_number_do_not_meet(tmp_path):

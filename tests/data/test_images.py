@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from shards import picture
 
-from mmjax.data.images import MOST_PIXELS, RESIZE, decode
+from mmjax.data.decoding.images import MOST_PIXELS, RESIZE, decode
 from mmjax.data.unreadable import Unreadable
 
 

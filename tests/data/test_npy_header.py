@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from mmjax.data.npy_header import parse_npy
+from mmjax.data.decoding.npy import parse_npy
 
 
 def npy(array, version=None) -> bytes:

@@ -177,7 +177,7 @@ def test_folders_and_archives_without_use(tmp_path, monkeypatch):
         open_source(str(tmp_path / "b.npz"))
     with zipfile.ZipFile(tmp_path / "c.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("vector.npy", bytes(10**6))
-    monkeypatch.setattr("mmjax.data.numpy_source.LARGEST_ARCHIVE", 10**5)
+    monkeypatch.setattr("mmjax.data.sources.numpy_source.LARGEST_ARCHIVE", 10**5)
     with pytest.raises(UserError, match="unpacks to 1000000 bytes"):
         open_source(str(tmp_path / "c.npz"))
 

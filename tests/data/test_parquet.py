@@ -10,9 +10,9 @@ import pyarrow.parquet as parquet
 import pytest
 from shards import picture, settings, write_tokenizer
 
-from mmjax.data import parquet as parquet_source
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.sources import open_source
+from mmjax.data.sources import parquet as parquet_source
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 
@@ -167,7 +167,7 @@ def test_bytes_at_random_never_do_more_than_fail(tmp_path):
 
 
 def test_a_row_group_has_a_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmjax.data.parquet_index.LARGEST_GROUP", 1000)
+    monkeypatch.setattr("mmjax.data.sources.parquet_index.LARGEST_GROUP", 1000)
     assert len(open_source(write(tmp_path / "a.parquet", 20, group=2))) == 20
     with pytest.raises(UserError, match="which is read as a whole") as error:
         open_source(write(tmp_path / "b.parquet", 20, group=20))

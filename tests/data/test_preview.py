@@ -13,10 +13,10 @@ from media import frames, npy, ramp
 from PIL import Image
 from shards import pairs, settings, write_tar, write_tokenizer
 
-import mmjax.data.preview as preview_module
-from mmjax.data.contact_sheet import contact_sheet, wrap
-from mmjax.data.preview import as_text, preview
-from mmjax.data.show import strip_picture, wave_picture
+import mmjax.data.inspection.preview as preview_module
+from mmjax.data.inspection.contact_sheet import contact_sheet, wrap
+from mmjax.data.inspection.preview import as_text, preview
+from mmjax.data.inspection.show import strip_picture, wave_picture
 from mmjax.errors import UserError
 
 

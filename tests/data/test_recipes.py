@@ -17,9 +17,9 @@ from shards import picture, write_tar
 
 from mmjax import cli
 from mmjax.command_line import define_config, parse
-from mmjax.data import preview
-from mmjax.data.array_records import write_array_record
+from mmjax.data.inspection import preview
 from mmjax.data.sources import open_source
+from mmjax.data.sources.array_records import write_array_record
 from mmjax.training.load import experiment_of
 
 ROOT = pathlib.Path(__file__).parents[2]

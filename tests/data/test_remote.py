@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 from shards import pairs, picture, write_tar
 
-import mmjax.data.index as index
-from mmjax.data import remote
-from mmjax.data.files import read_file
-from mmjax.data.sources import open_source
+import mmjax.data.sources.index as index
+from mmjax.data.sources import open_source, remote
+from mmjax.data.sources.files import read_file
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 
@@ -245,7 +244,7 @@ def test_arrays_and_parquet_in_the_store(store, tmp_path):
 def test_single_files_have_a_limit(store, monkeypatch):
     store.pipe("/bucket/a.bin", json.dumps(list(range(100))).encode())
     assert len(read_file("memory://bucket/a.bin")) == 390
-    monkeypatch.setattr("mmjax.data.files.MOST_BYTES", 100)
+    monkeypatch.setattr("mmjax.data.sources.files.MOST_BYTES", 100)
     with pytest.raises(Unreadable, match="too large"):
         read_file("memory://bucket/a.bin")
     with pytest.raises(Unreadable, match="cannot be read"):

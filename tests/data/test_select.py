@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from shards import picture, settings, write_tar
 
-from mmjax.data.conditions import OPERATORS, Condition, make_conditions
-from mmjax.data.scan import lookup
-from mmjax.data.select import Selected, select
+from mmjax.data.selection.conditions import OPERATORS, Condition, make_conditions
+from mmjax.data.selection.scan import lookup
+from mmjax.data.selection.select import Selected, select
+from mmjax.data.selection.uids import PAIR, contains, load_uids, parse_uid
 from mmjax.data.sources import open_source
-from mmjax.data.uids import PAIR, contains, load_uids, parse_uid
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 
@@ -95,7 +95,7 @@ def test_a_selection_is_a_source(source):
 def test_scanned_once(source, cache, monkeypatch):
     first = select(source, wanted(unique="url"))
     assert len(list(cache.glob("select-*.npy"))) == 1
-    monkeypatch.setattr("mmjax.data.select.scan", lambda *_: pytest.fail("scanned again"))
+    monkeypatch.setattr("mmjax.data.selection.select.scan", lambda *_: pytest.fail("scanned again"))
     again = select(source, wanted(unique="url"))
     assert again.fingerprint() == first.fingerprint()
     with pytest.raises(pytest.fail.Exception):

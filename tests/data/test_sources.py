@@ -13,15 +13,15 @@ import pyarrow.parquet as parquet
 import pytest
 from shards import assert_batches_equal, pairs, picture, settings, write_tar, write_tokenizer
 
-from mmjax.data.array_records import ArrayRecordSource, write_array_record
-from mmjax.data.folder import FolderSource
-from mmjax.data.join import JoinedSource
-from mmjax.data.numpy_source import NumpySource
-from mmjax.data.parquet import ParquetSource
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.sources import ENDINGS, PREFIXES, open_source
-from mmjax.data.tables import TableSource
-from mmjax.data.tars import TarSource
+from mmjax.data.sources.array_records import ArrayRecordSource, write_array_record
+from mmjax.data.sources.folder import FolderSource
+from mmjax.data.sources.join import JoinedSource
+from mmjax.data.sources.numpy_source import NumpySource
+from mmjax.data.sources.parquet import ParquetSource
+from mmjax.data.sources.tables import TableSource
+from mmjax.data.sources.tars import TarSource
 from mmjax.errors import UserError
 
 COUNT = 6

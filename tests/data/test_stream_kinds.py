@@ -9,11 +9,11 @@ from media import frames, npy, ramp, webp
 from shards import assert_batches_equal, picture, settings, write_tar, write_tokenizer
 
 from mmjax import config as config_lib
-from mmjax.data.array_records import write_array_record
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.rows import list_rows, row_batches
 from mmjax.data.shapes import batch_shapes
 from mmjax.data.sources import open_source
+from mmjax.data.sources.array_records import write_array_record
 from mmjax.data.streams import check_streams, make_stream
 from mmjax.data.unreadable import UnreadableCount
 from mmjax.errors import UserError

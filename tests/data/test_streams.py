@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from shards import WORDS, assert_batches_equal, picture, settings, write_tar, write_tokenizer
 
-import mmjax.data.preview as preview_module
+import mmjax.data.inspection.preview as preview_module
 from mmjax import config as config_lib
+from mmjax.data.inspection.preview import as_text, preview
 from mmjax.data.pipeline import TrainPipeline
-from mmjax.data.preview import as_text, preview
 from mmjax.data.shapes import batch_shapes
 from mmjax.data.streams import check_streams, is_dropped
 from mmjax.errors import UserError

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from mmjax.data.sources import open_source
-from mmjax.data.synthetic import MEMBERS, SyntheticSource
-from mmjax.data.synthetic_pictures import INSIDE, coverage, film, paint, path
-from mmjax.data.synthetic_scenes import AXES, COLOURS, RELATIONS, REVERSE, SHAPES, SPLITS, Scene, Thing
-from mmjax.data.synthetic_sounds import C4, HARMONICS, RATE, SEMITONES, play, tone
+from mmjax.data.sources.synthetic import MEMBERS, SyntheticSource
+from mmjax.data.sources.synthetic_pictures import INSIDE, coverage, film, paint, path
+from mmjax.data.sources.synthetic_scenes import AXES, COLOURS, RELATIONS, REVERSE, SHAPES, SPLITS, Scene, Thing
+from mmjax.data.sources.synthetic_sounds import C4, HARMONICS, RATE, SEMITONES, play, tone
 from mmjax.errors import UserError
 
 

@@ -10,10 +10,10 @@ import pytest
 from shards import picture, settings, write_tokenizer
 
 from mmjax.data.captions import text_fields
-from mmjax.data.index_cache import SUFFIX
-from mmjax.data.lines import split_lines
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.sources import open_source
+from mmjax.data.sources.index_cache import SUFFIX
+from mmjax.data.sources.lines import split_lines
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 

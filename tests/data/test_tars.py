@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from shards import pairs, picture, write_tar
 
-import mmjax.data.index as index
-from mmjax.data.files import expand
-from mmjax.data.index_cache import SUFFIX
+import mmjax.data.sources.index as index
 from mmjax.data.sources import open_source
-from mmjax.data.tars import TarSource
+from mmjax.data.sources.files import expand
+from mmjax.data.sources.index_cache import SUFFIX
+from mmjax.data.sources.tars import TarSource
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 
@@ -256,12 +256,12 @@ def test_bytes_at_random_never_do_more_than_fail(tmp_path, format):
 
 
 def test_open_shards_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("mmjax.data.files.OPEN_FILES", 2)
+    monkeypatch.setattr("mmjax.data.sources.files.OPEN_FILES", 2)
     for n in range(6):
         write_tar(tmp_path / f"{n}.tar", [("k.png", picture(n))])
     source = TarSource(str(tmp_path / "*.tar"))
 
-    monkeypatch.setattr("mmjax.data.files.OPEN_FILES", 0)
+    monkeypatch.setattr("mmjax.data.sources.files.OPEN_FILES", 0)
     unkept = TarSource(str(tmp_path / "*.tar"))  # a descriptor lives while it is read, even if the cache keeps none
     assert [unkept[n]["png"] for n in range(6)] == [picture(n) for n in range(6)]
 
@@ -278,7 +278,7 @@ def test_open_shards_are_bounded(tmp_path, monkeypatch):
 
 def test_a_sample_has_a_limit(tmp_path, monkeypatch):
     source = TarSource(write_tar(tmp_path / "a.tar", [("a.txt", b"x" * 3000), ("b.txt", b"y")]))
-    monkeypatch.setattr("mmjax.data.tars.MOST_BYTES", 2000)
+    monkeypatch.setattr("mmjax.data.sources.tars.MOST_BYTES", 2000)
     assert source[1]["txt"] == b"y"
     with pytest.raises(Unreadable, match="too large"):
         source[0]
@@ -291,7 +291,7 @@ def test_fourteen_bytes_a_sample(tmp_path):
 
 def test_no_jax_in_data():
     code = (
-        "import sys, mmjax.data.pipeline, mmjax.data.rows, mmjax.data.device, mmjax.data.preview;"
+        "import sys, mmjax.data.pipeline, mmjax.data.rows, mmjax.data.device, mmjax.data.inspection.preview;"
         "sys.exit('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

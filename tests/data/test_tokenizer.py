@@ -5,7 +5,7 @@ import pytest
 from shards import write_tokenizer
 from tokenizers import Tokenizer as Raw
 
-from mmjax.data.tokenizer import Tokenizer
+from mmjax.data.tokenizers import Tokenizer
 from mmjax.errors import UserError
 
 

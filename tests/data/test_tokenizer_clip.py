@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmjax.data.tokenizer import make_tokenizer
-from mmjax.data.tokenizer_clip import PACKAGES, VOCABULARY, mended
+from mmjax.data.tokenizers import make_tokenizer
+from mmjax.data.tokenizers.clip import PACKAGES, VOCABULARY, mended
 from mmjax.errors import UserError
 
 MERGES = ["t h", "th e</w>", "c a", "ca t</w>", "e r", "' s</w>", "\u00c3 \u00a9</w>", "a t</w>"]

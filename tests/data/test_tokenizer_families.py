@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from mmjax.data.tokenizer import make_tokenizer
-from mmjax.data.tokenizer_sentencepiece import canonical
+from mmjax.data.tokenizers import make_tokenizer
+from mmjax.data.tokenizers.pieces import canonical
 from mmjax.errors import UserError
 
 WORDS = ["cat", "dog", "tree", "red", "blue", "green", "two", "three", "on", "a", "photo"]

@@ -6,8 +6,8 @@ import pytest
 from shards import picture, settings, write_tar
 
 from mmjax.data.sources import open_source
-from mmjax.data.tokenizer import make_tokenizer
-from mmjax.data.train_tokenizer import every_caption, train_tokenizer
+from mmjax.data.tokenizers import make_tokenizer
+from mmjax.data.tokenizers.train import every_caption, train_tokenizer
 from mmjax.data.unreadable import UnreadableCount
 from mmjax.errors import UserError
 

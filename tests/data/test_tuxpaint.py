@@ -7,11 +7,10 @@ import pytest
 from PIL import Image
 from shards import picture
 
-from mmjax.data import tuxpaint
-from mmjax.data.sources import open_source
-from mmjax.data.tuxpaint import DPI, TuxpaintSource, draw_svg
-from mmjax.data.tuxpaint_splits import SPLITS, assign_splits, group_of
-from mmjax.data.tuxpaint_stamps import StampFiles, find_stamps, language_code, read_captions
+from mmjax.data.sources import open_source, tuxpaint
+from mmjax.data.sources.tuxpaint import DPI, TuxpaintSource, draw_svg
+from mmjax.data.sources.tuxpaint_splits import SPLITS, assign_splits, group_of
+from mmjax.data.sources.tuxpaint_stamps import StampFiles, find_stamps, language_code, read_captions
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmjax.data.containers import MOST_PIXELS
+from mmjax.data.decoding.containers import MOST_PIXELS
+from mmjax.data.decoding.video import decode_frames, frame_indices
 from mmjax.data.unreadable import Unreadable
-from mmjax.data.video import decode_frames, frame_indices
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
 
@@ -81,7 +81,7 @@ def test_every_file_gives_the_frames_asked_for(name):
 def test_only_what_is_needed_is_decoded(monkeypatch):
     """A frame near the end costs its group of pictures, not the whole film."""
     decoded = []
-    decode = sys.modules["mmjax.data.containers"]._decode
+    decode = sys.modules["mmjax.data.decoding.containers"]._decode
 
     class Counting:
         def __init__(self, decoder):
@@ -91,7 +91,7 @@ def test_only_what_is_needed_is_decoded(monkeypatch):
             decoded.append(packet)
             return self.decoder.decode(packet)
 
-    monkeypatch.setattr("mmjax.data.containers._decode", lambda d, *rest: decode(Counting(d), *rest))
+    monkeypatch.setattr("mmjax.data.decoding.containers._decode", lambda d, *rest: decode(Counting(d), *rest))
     assert numbers(decode_frames(film(frames=41), "mp4", lambda count: [38])) == [38]
     assert len(decoded) <= 12
 
@@ -163,7 +163,7 @@ def test_a_false_header_allocates_nothing(shape):
 
 
 def test_animations_are_painted_only_so_far(monkeypatch):
-    monkeypatch.setattr("mmjax.data.video.MOST_PAINTED", 16 * 12 * 10)
+    monkeypatch.setattr("mmjax.data.decoding.video.MOST_PAINTED", 16 * 12 * 10)
     data = animation("gif")
     assert numbers(decode_frames(data, "gif", lambda count: [9])) == [9]
     with pytest.raises(Unreadable, match="too many pixels"):
@@ -171,7 +171,7 @@ def test_animations_are_painted_only_so_far(monkeypatch):
 
 
 def test_frames_that_grow_are_refused(monkeypatch):
-    monkeypatch.setattr("mmjax.data.containers.MOST_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("mmjax.data.decoding.containers.MOST_PIXELS", 64 * 48 - 1)
     with pytest.raises(Unreadable, match="does not decode"):
         decode_frames(film(), "mp4", lambda count: [0])
 

@@ -7,7 +7,7 @@ from shards import assert_batches_equal, settings
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.shapes import batch_shapes
 from mmjax.data.sources import open_source
-from mmjax.data.xor_source import every_vector
+from mmjax.data.sources.xor_source import every_vector
 from mmjax.errors import UserError
 
 STREAMS = ("vector", "vector_2", "vector_3")

@@ -62,7 +62,7 @@ def number(stream, batch):
 
 
 def byte_ids():
-    from mmjax.data.tokenizer import make_tokenizer
+    from mmjax.data.tokenizers import make_tokenizer
 
     ids, mask = make_tokenizer("bytes", 8)([str(n) for n in range(COUNT)])
     return {tuple(row[m].tolist()): float(n) for n, (row, m) in enumerate(zip(ids, mask, strict=True))}

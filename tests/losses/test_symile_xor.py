@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 
-from mmjax.data.xor import xor_vectors
+from mmjax.data.sources.xor import xor_vectors
 from mmjax.losses import pairwise, softmax_contrastive, symile
 from mmjax.model import unit_norm
 

@@ -6,10 +6,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from mmjax.data.audio import CLIPS, decode_audio, fit_clip
-from mmjax.data.audio_augment import AUDIO_AUGMENTS
+from mmjax.data.augments.sounds import AUDIO_AUGMENTS
+from mmjax.data.decoding.audio import CLIPS, decode_audio, fit_clip
 from mmjax.data.entries import build
-from mmjax.data.show import sound_tag, wave_picture
+from mmjax.data.inspection.show import sound_tag, wave_picture
 from mmjax.data.streams.members import MemberRow, MemberStream, ending_in, endings
 from mmjax.data.unreadable import Lacking
 from mmjax.errors import UserError

@@ -7,11 +7,11 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from mmjax.data.augment import Crop, Flip, build_augments
-from mmjax.data.images import RESIZE, decode
-from mmjax.data.show import image_tag, resized
+from mmjax.data.augments import Crop, Flip, build_augments
+from mmjax.data.decoding.images import RESIZE, decode
+from mmjax.data.decoding.turbo import crop_jpeg, open_turbo
+from mmjax.data.inspection.show import image_tag, resized
 from mmjax.data.streams.members import MemberStream
-from mmjax.data.turbo import crop_jpeg, open_turbo
 from mmjax.errors import UserError
 
 PICTURES = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff")

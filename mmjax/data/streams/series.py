@@ -5,9 +5,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from mmjax.data.audio import CLIPS
-from mmjax.data.member_arrays import read_npy
-from mmjax.data.show import series_tag, wave_picture
+from mmjax.data.decoding.audio import CLIPS
+from mmjax.data.decoding.npy import read_npy
+from mmjax.data.inspection.show import series_tag, wave_picture
 from mmjax.data.streams.members import MemberStream
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmjax.data.captions import all_captions, check_template, draw_caption, languages_there, some_sentences
 from mmjax.data.streams.base import Stream
-from mmjax.data.tokenizer import make_tokenizer
+from mmjax.data.tokenizers import make_tokenizer
 from mmjax.data.unreadable import Unreadable
 from mmjax.errors import UserError
 

@@ -6,8 +6,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from mmjax.data.member_arrays import as_float32
-from mmjax.data.show import numbers_tag
+from mmjax.data.decoding.npy import as_float32
+from mmjax.data.inspection.show import numbers_tag
 from mmjax.data.streams.base import Stream
 
 

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from mmjax.data.images import RESIZE, decode
-from mmjax.data.show import clip_tag, strip_picture
+from mmjax.data.decoding.images import RESIZE, decode
+from mmjax.data.decoding.video import VIDEOS, decode_frames, frame_indices
+from mmjax.data.inspection.show import clip_tag, strip_picture
 from mmjax.data.streams.image import PICTURES, PictureStream
 from mmjax.data.unreadable import Lacking
-from mmjax.data.video import VIDEOS, decode_frames, frame_indices
 from mmjax.errors import UserError
 
 

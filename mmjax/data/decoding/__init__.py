@@ -1,0 +1,1 @@
+"""Bytes to pictures, sounds, frames and arrays, each with a size limit."""

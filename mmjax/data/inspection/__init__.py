@@ -1,0 +1,1 @@
+"""What `mmjax data` shows of the data, and its check of every sample."""
