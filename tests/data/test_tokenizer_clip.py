@@ -102,8 +102,11 @@ def test_halves_of_surrogate_pairs_do_no_harm(vocabulary):
     assert make_tokenizer(vocabulary, 8)(["cat \ud83d cat"])[1].sum() > 4
 
 
-@pytest.mark.parametrize("content", [None, b"", b"nothing", gzip.compress(b"one line"), gzip.compress(b"v\na b c\n"),
-                                     gzip.compress(b"v\na b\n")[:20]])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"nothing", gzip.compress(b"one line"), gzip.compress(b"v\na b c\n"), gzip.compress(b"v\na b\n")[:20]],
+    ids=["missing", "empty", "not compressed", "one line", "three in a pair", "cut off"],
+)
 def test_files_that_are_no_vocabulary(tmp_path, content):
     path = tmp_path / VOCABULARY
     if content is not None:
