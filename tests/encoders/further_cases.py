@@ -62,7 +62,7 @@ def mask_of(x, lengths):
     return np.arange(x.shape[1])[None] < np.asarray(lengths)[:, None]
 
 
-def with_noise_as_padding(x, mask):
+def with_noise_as_padding(x, mask, seed=9):
     """x with other numbers where the mask is False."""
-    noise = np.random.default_rng(9).integers(1, 40, x.shape).astype(x.dtype)
+    noise = np.random.default_rng(seed).integers(1, 40, x.shape).astype(x.dtype)
     return jnp.where(mask.reshape(*mask.shape, *(1,) * (x.ndim - 2)), x, noise)

@@ -28,6 +28,8 @@ def test_padding_changes_nothing(name):
     x, lengths = example_input(encoder)
     params, mask = params_of(encoder, x), mask_of(x, lengths)
     padded = features(encoder, params, with_noise_as_padding(x, mask), mask=mask)
+    otherwise = features(encoder, params, with_noise_as_padding(x, mask, seed=1), mask=mask)
+    np.testing.assert_array_equal(padded.pooled, otherwise.pooled)
     for i in (1, 3):
         length = lengths[i]
         alone = features(encoder, params, x[i : i + 1, :length])
@@ -35,7 +37,9 @@ def test_padding_changes_nothing(name):
         np.testing.assert_allclose(padded.pooled[i] / size, alone.pooled[0] / size, rtol=0, atol=1e-6)
         real = np.asarray(padded.mask[i])
         assert real.sum() == alone.tokens.shape[1]
-        np.testing.assert_allclose(padded.tokens[i][real], alone.tokens[0], rtol=1e-5, atol=2e-6)
+        # Rounding, which another batch size changes, goes with the size of the whole token; 2e-6 are 17 of float32.
+        sizes = np.linalg.norm(alone.tokens[0], axis=-1, keepdims=True)
+        np.testing.assert_allclose(padded.tokens[i][real] / sizes, alone.tokens[0] / sizes, rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
