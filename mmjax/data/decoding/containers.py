@@ -22,7 +22,7 @@ def container_frames(data: bytes, kind: str, choose: Callable[[int, int, int], l
         UserError: PyAV is not installed.
     """
     av = optional("av", "video", "video")
-    # Before version 19 PyAV refuses files whose metadata is not UTF-8 unless it is told not to; since, it cannot be told.
+    # Before version 19 PyAV refuses files whose metadata is not UTF-8 unless told not to; since, it cannot be told.
     lenient = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
     with av.open(io.BytesIO(data), format=CONTAINERS[kind], **lenient) as container:
         if not container.streams.video:
