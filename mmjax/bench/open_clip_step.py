@@ -17,6 +17,7 @@ import torch
 
 
 def main(batch_size: int, dtype: str) -> None:
+    """Answers each line of standard input, "about", "step" or "peak", with a line of JSON."""
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
     model = open_clip.create_model("ViT-B-32", output_dict=True)
     model.train()

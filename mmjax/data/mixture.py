@@ -132,8 +132,22 @@ def open_data(data) -> Source:
     Raises:
         UserError: a source cannot be opened, a selection cannot be made, or a weight is not positive and finite.
     """
+    return _open(data, select)
+
+
+def vector_width(data, stream: str) -> int:
+    """Entries of the vectors that `config.data` gives for a stream, told without selecting samples.
+
+    Raises:
+        UserError: a source cannot be opened, none gives such vectors, or two disagree.
+    """
+    return _open(data, lambda source, _: source).width(stream)
+
+
+def _open(data, choose) -> Source:
+    """The source or mixture of `config.data`, of samples `choose(source, its config.data)`."""
     if not data.mixture:
-        return select(open_source(data.source), data)
+        return choose(open_source(data.source), data)
     parts = make_parts(data)
     for name, part in parts.items():
         if not 0 < part.weight < math.inf:
@@ -143,7 +157,7 @@ def open_data(data) -> Source:
                 where=where,
                 remedy="change it, or leave the part out",
             )
-    sources = {name: select(open_source(part.source), part_data(data, part)) for name, part in parts.items()}
+    sources = {name: choose(open_source(part.source), part_data(data, part)) for name, part in parts.items()}
     return Mixture(sources, {name: part.weight for name, part in parts.items()})
 
 

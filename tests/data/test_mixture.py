@@ -11,7 +11,7 @@ from PIL import Image
 from shards import assert_batches_equal, pairs, settings, write_tar, write_tokenizer
 
 from mmjax.data.examples import ExampleReader
-from mmjax.data.mixture import Mixture, make_order, make_parts, open_data, part_data
+from mmjax.data.mixture import Mixture, make_order, make_parts, open_data, part_data, vector_width
 from mmjax.data.mixture_reader import check_parts, make_reader
 from mmjax.data.pipeline import TrainPipeline
 from mmjax.data.unreadable import Unreadable
@@ -229,3 +229,12 @@ def test_a_pipeline_counts_the_samples_of_all_parts(tmp_path):
     pipeline = TrainPipeline(data, ("text",), 0, 10)
     assert pipeline.batches_per_epoch == 5 and len(pipeline.source) == 50
     assert len({pipeline.fingerprint(), TrainPipeline(pipeline_data(tmp_path), ("text",), 0, 10).fingerprint()}) == 2
+
+
+def test_the_width_of_vectors_is_told_without_selecting(tmp_path):
+    np.save(tmp_path / "vector.npy", np.zeros((4, 3), np.float32))
+    data = settings(f"numpy:{tmp_path}", "")
+    data.where = (("nothing", "==", 1),)
+    assert vector_width(data, "vector") == 3
+    with pytest.raises(UserError, match="no sample has the field 'nothing'"):
+        open_data(data)

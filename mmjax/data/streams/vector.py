@@ -32,9 +32,9 @@ class VectorStream(Stream):
 
     @cached_property
     def _width(self) -> int:
-        from mmjax.data.mixture import open_data  # sources select their samples by streams
+        from mmjax.data.mixture import vector_width  # sources select their samples by streams
 
-        return open_data(self.data).width(self.name)
+        return vector_width(self.data, self.name)
 
     def shapes_of(self, rows):
         """(F,) float32, as wide as the first."""
