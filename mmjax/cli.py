@@ -14,12 +14,16 @@ from mmjax.errors import UserError
 
 
 class Verb(NamedTuple):
-    """One verb: what it does, its flags, the function that does it, and which flags must be given."""
+    """One verb: what it does, its flags, the function that does it, which flags must be given, and what takes the rest.
+
+    The rest are arguments that are no flags; `plain` is a flag of several values, or empty where they are a mistake.
+    """
 
     summary: str
     define: Callable[[flags.FlagValues], None]
     run: Callable[[flags.FlagValues], dict | None]
     required: tuple[str, ...] = ("workdir",)
+    plain: str = ""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,13 +55,13 @@ def _run(argv: list[str]) -> int:
         verb = _verb(argv[0])
         values = flags.FlagValues()
         _define_common(values)
-        if "config" in verb.required:
-            define_config(values, argv)
         verb.define(values)
+        if "config" in verb.required and "config" not in values:
+            define_config(values, argv)
         if {"-h", "--help"} & set(argv[1:]):
             print(f"mmjax {argv[0]}: {verb.summary}\n{_flag_help(values)}")
             return 0
-        parse(values, verb.required, ["mmjax " + argv[0], *argv[1:]])
+        parse(values, verb.required, ["mmjax " + argv[0], *argv[1:]], verb.plain)
         result = verb.run(values)
     except (UserError, OSError, KeyboardInterrupt) as error:
         if debug:
@@ -164,11 +168,26 @@ def _bench_data(values) -> dict | None:
     return result
 
 
+def _sweep(values) -> dict | None:
+    if values.dry_run:  # else the devices are left to the runs
+        _start_jax(values)
+    from mmjax.experiments.sweep import sweep
+
+    return sweep(
+        values.config,
+        values.workdir,
+        processes=values.processes,
+        dry_run=values.dry_run,
+        only=values.only or (),
+        seeds=values.seeds or (),
+    )
+
+
 def _report(values) -> dict | None:
     _start_jax(values)
-    from mmjax.experiments.results import report_workdir
+    from mmjax.experiments.results import report
 
-    return report_workdir(values.workdir, step=values.step)
+    return report(values.workdir, step=values.step, baseline=values.baseline, out=values.out)
 
 
 def _plan(values) -> dict | None:
@@ -194,6 +213,26 @@ def _train_flags(values) -> None:
 def _workdir_flags(values) -> None:
     flags.DEFINE_string("workdir", None, "folder of the run", flag_values=values)
     flags.DEFINE_integer("step", None, "step of the checkpoint; the newest by default", flag_values=values)
+
+
+def _sweep_flags(values) -> None:
+    flags.DEFINE_string("config", None, "config file with get_config and get_sweep", flag_values=values)
+    flags.DEFINE_string("workdir", None, "folder of the sweep; an interrupted one goes on", flag_values=values)
+    flags.DEFINE_integer("processes", 1, "runs at once", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "print the cells and what they would cost", flag_values=values)
+    meaning = "a cell, or several joined by commas; may be repeated; none: all"
+    flags.DEFINE_multi_string("only", None, meaning, flag_values=values)
+    flags.DEFINE_list("seeds", None, "seeds joined by commas; none: all of the sweep", flag_values=values)
+
+
+def _report_flags(values) -> None:
+    meaning = "folder of a run or of a sweep; may be repeated, and written without the flag's name"
+    flags.DEFINE_multi_string("workdir", None, meaning, flag_values=values)
+    flags.DEFINE_integer("step", None, "of one run: step of the checkpoint; the newest by default", flag_values=values)
+    meaning = "of several runs: what the others are compared with; by default what the sweep says, or the first"
+    flags.DEFINE_string("baseline", "", meaning, flag_values=values)
+    meaning = "of several runs: page to write, a table in Markdown beside it; by default in the first sweep's folder"
+    flags.DEFINE_string("out", "", meaning, flag_values=values)
 
 
 def _embed_flags(values) -> None:
@@ -266,7 +305,14 @@ VERBS = {
     "bench loss": Verb("time and memory of the losses, here or on a TPU slice", _bench_loss_flags, _bench_loss, ()),
     "bench step": Verb("time and memory of a ViT-B/32 CLIP training step", _bench_step_flags, _bench_step, ()),
     "bench data": Verb("speed and memory of a config's data", _bench_data_flags, _bench_data, ("config",)),
-    "report": Verb("write report.html of a run again", _workdir_flags, _report),
+    "sweep": Verb("train the cells of a config's sweep at every seed", _sweep_flags, _sweep, ("config", "workdir")),
+    "report": Verb(
+        "write report.html of a run again, or compare the runs of sweeps: mmjax report DIR...",
+        _report_flags,
+        _report,
+        ("workdir",),
+        "workdir",
+    ),
 }
 
 

@@ -25,25 +25,29 @@ def define_config(values, argv: list[str]) -> None:
     values["config"].parser.parse = _load_config  # ml_collections' own wraps what a file raises, and loses its place
 
 
-def parse(values, required: tuple[str, ...], argv: list[str]) -> None:
+def parse(values, required: tuple[str, ...], argv: list[str], plain: str = "") -> None:
     """Parse flags and load the config file.
 
     Args:
         values: absl's FlagValues, in which the verb's flags are defined.
         required: names of flags that must be given.
         argv: the command, "mmjax VERB", and what follows it.
+        plain: the flag of several values that takes the arguments which are no flags; empty: there may be none.
 
     Raises:
         UserError: for whatever is wrong in the flags or in the config file.
     """
     help = f"`{argv[0]} --help` lists the flags"
     try:
+        values.set_gnu_getopt(True)  # flags may follow other arguments
         rest = values(argv)
     except flags.Error as error:
         raise UserError(str(error), remedy=help) from error
     except (AttributeError, KeyError) as error:
         raise _unknown_key(error, argv) from error
-    missing = [name for name in required if values[name].value in (None, "")]
+    if plain and rest[1:]:
+        values[plain].value, rest = [*(values[plain].value or ()), *rest[1:]], rest[:1]
+    missing = [name for name in required if values[name].value in (None, "", [])]
     if missing:
         raise UserError(f"--{missing[0]} is missing", remedy=help)
     if len(rest) > 1:

@@ -18,7 +18,7 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ml_collections
@@ -59,6 +59,10 @@ KEYS = {
         "where": Key((), "conditions on samples' fields, such as (('similarity', '>=', 0.28),); others are left out"),
         "unique": Key("", "field of which every value is used once; empty: all samples"),
         "uids": Key("", "file of the uids of the samples used: .npy as DataComp writes it, or text; empty: all"),
+        "groups": Key(
+            "", ".npy of one group number for every sample of the source: a batch is of one group; empty: all"
+        ),
+        "label": Key("", "field that says which samples are of one class or identity: `label` of a batch; empty: none"),
         "image_keys": Key((), "endings of the members to draw a picture from; none: any jpg, png, webp, bmp or tif"),
         "audio_keys": Key((), "endings of the members to draw a sound from; none: any wav, flac, ogg, opus or mp3"),
         "video_keys": Key((), "endings of the members to draw a clip from; none: any video, gif, animated webp or npy"),
@@ -156,6 +160,8 @@ KEYS = {
 OPEN_SECTIONS = {
     "towers": "one encoder for each name: tower(kind, size, ...)",
     "streams": "batch stream -> tower that encodes it, such as image_2 = 'image'",
+    "heads": "further features of a stream, under a name of their own: head(kind, stream='image', ...)",
+    "teachers": "models that are not trained, whose features are '<teacher>/<stream>': teacher(kind, ...)",
     "objectives": "weighted parts of the training loss: objective(kind, ...)",
     "evaluations": "what is measured, on what, how often: evaluation(kind, ...)",
     "data.mixture": "sources drawn from by weight instead of data.source: part(source, ...)",
@@ -217,6 +223,20 @@ def objective(kind: str, **options) -> ConfigDict:
     return _entry("objective", kind, OBJECTIVES, options)
 
 
+def head(kind: str, **options) -> ConfigDict:
+    """An entry of `heads`: fields of a class in `mmjax.heads.HEADS`, most of them with `stream`."""
+    from mmjax.heads import HEADS
+
+    return _entry("head", kind, HEADS, options)
+
+
+def teacher(kind: str, **options) -> ConfigDict:
+    """An entry of `teachers`: fields of a class in `mmjax.teachers.TEACHERS`."""
+    from mmjax.teachers import TEACHERS
+
+    return _entry("teacher", kind, TEACHERS, options)
+
+
 def evaluation(kind: str, **options) -> ConfigDict:
     """An entry of `evaluations`: fields of a class in `mmjax.evaluation.kinds.EVALUATIONS`."""
     from mmjax.evaluation.kinds import EVALUATIONS
@@ -250,6 +270,27 @@ def stream(kind: str, **options) -> ConfigDict:
     from mmjax.data.streams import STREAMS
 
     return _entry("stream", kind, STREAMS, options)
+
+
+def sweep(cells: Mapping[str, Mapping], *, seeds=(0, 1, 2), baseline: str = "", metrics=()):
+    """What `get_sweep()` of a config file returns: the `mmjax.experiments.cells.Sweep` that `mmjax sweep` runs.
+
+    Args:
+        cells: name -> changes: "arg" is the argument of get_config, every other key a dotted config key.
+        seeds: every cell is run with `config.seed` at each.
+        baseline: the cell that the others are compared with; empty: none.
+        metrics: what the sweep is about, such as "val/test/image_to_text_R@1"; none: all shares that were measured.
+    """
+    from mmjax.experiments.cells import Sweep
+
+    return Sweep(dict(cells), tuple(seeds), baseline, tuple(metrics))
+
+
+def grid(choices: Mapping[str, Sequence]) -> dict[str, dict]:
+    """Cells of every combination of values, for `sweep`: {"batch_size": (64, 256)} gives "batch_size=64" and another."""
+    from mmjax.experiments.cells import grid
+
+    return grid(choices)
 
 
 def options_of(entry: Mapping, *without: str) -> dict:
@@ -329,15 +370,43 @@ def validate(config: ConfigDict) -> None:
             )
     if not config.objectives:
         raise UserError("no objective", where="config.objectives", remedy="add one, such as objective('softmax')")
+    _check_heads(config)
     for section in ("objectives", "evaluations"):
         for name, entry in config[section].items():
-            for stream in entry.get("streams", ()):
-                if stream not in config.streams:
-                    raise UserError(
-                        f"{section[:-1]} {name!r} reads the stream {stream!r}, which does not exist",
-                        where=f"config.{section}.{name}.streams",
-                        remedy=f"streams here: {', '.join(config.streams)}",
-                    )
+            check_features(config, entry.get("streams", ()), f"config.{section}.{name}.streams")
+
+
+def check_features(config: ConfigDict, names, where: str) -> None:
+    """Raise `UserError` for a name that no stream or head has, and that is no teacher's ("ema/image")."""
+    known = (*config.streams, *config.heads)
+    for name in names:
+        teacher, _, stream = name.rpartition("/")
+        another_run = teacher in config.teachers and config.teachers[teacher].kind == "run"
+        if name in known or another_run or teacher in config.teachers and stream in known:
+            continue
+        heads, teachers = ", ".join(config.heads), ", ".join(config.teachers)
+        here = f"streams here: {', '.join(config.streams)}"
+        here += f"; heads: {heads}" * bool(heads) + f"; teachers: {teachers}" * bool(teachers)
+        raise UserError(f"the stream {name!r} does not exist", where=where, remedy=here)
+
+
+def _check_heads(config: ConfigDict) -> None:
+    """Raise `UserError` for a head with a stream's name, that reads what is not there, or its own features."""
+    from mmjax.heads import HEADS
+
+    reads = {name: HEADS[e.kind](**options_of(e), parent=None).reads for name, e in config.heads.items()}
+    for name, names in reads.items():
+        where = f"config.heads.{name}"
+        if name in config.streams or "/" in name:
+            raise UserError(f"a head cannot be called {name!r}", where=where, remedy="choose a name that nothing has")
+        if not any(names):
+            raise UserError("the head reads nothing", where=where, remedy="give the stream that it is a head of")
+        check_features(config, names, where)
+        behind = set(names)
+        while further := {n for b in behind & reads.keys() for n in reads[b]} - behind:
+            behind |= further
+        if name in behind:
+            raise UserError("the head is made of its own features", where=where, remedy="let it read a stream")
 
 
 def _check_whole(config: ConfigDict) -> None:
@@ -380,8 +449,8 @@ def markdown() -> str:
 
 
 def option_fields(cls: type) -> list[dataclasses.Field]:
-    """The fields of a class that a config may set: flax's own and a stream's place in the batch are none."""
-    return [f for f in dataclasses.fields(cls) if f.name not in ("parent", "name", "slot")]
+    """The fields of a class that a config may set: not flax's own, nor those that are filled in."""
+    return [f for f in dataclasses.fields(cls) if f.name not in ("parent", "name", "slot", "embed_dim")]
 
 
 def _defaults(keys: Mapping) -> dict:
@@ -442,10 +511,14 @@ def _registries() -> dict[str, Mapping]:
     from mmjax.data.streams import STREAMS
     from mmjax.encoders import ENCODERS
     from mmjax.evaluation.kinds import EVALUATIONS
+    from mmjax.heads import HEADS
     from mmjax.objectives import OBJECTIVES
+    from mmjax.teachers import TEACHERS
 
     return {
         "Tower": ENCODERS,
+        "Head": HEADS,
+        "Teacher": TEACHERS,
         "Objective": OBJECTIVES,
         "Evaluation": EVALUATIONS,
         "Stream": STREAMS,

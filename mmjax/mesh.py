@@ -26,6 +26,7 @@ DEFAULT_RULES = (
     (r"token_embedding$|stem/.*kernel$|hidden_\d+/kernel$", (None, "fsdp")),
     (r"_projection/kernel$", ("fsdp", None)),
     (r"(position_embedding|class_embedding|probe|scale|bias)$", ()),
+    (r"^objective/|_head/", ()),
 )
 
 

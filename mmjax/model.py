@@ -1,46 +1,67 @@
-"""The model: one tower for each modality, a projection into the shared space, unit norm."""
+"""The model: a tower for each modality, a projection into the shared space, unit norm, and heads on them."""
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 
 from mmjax.encoders import ENCODERS, Features
 from mmjax.encoders.layers import Dense
+from mmjax.encoders.norms import unit_norm
+from mmjax.heads import HEADS
 from mmjax.rng import fold_keys, purpose_number
 
 
 class Model(nn.Module):
-    """Encodes every stream of a batch with its tower.
+    """Encodes every stream of a batch with its tower, and what heads make of that.
 
-    Parameters lie under "<tower>" and "<tower>_projection".
+    Parameters lie under "<tower>", "<tower>_projection" and "<head>_head".
 
     Attributes:
         towers: (name, kind, projection, options) of each encoder.
         streams: (stream, tower) pairs; several streams may share a tower.
         embed_dim: width of the shared space.
         dtype: dtype of activations.
+        heads: (name, kind, options) of each head.
     """
 
     towers: tuple
     streams: tuple
     embed_dim: int
     dtype: str = "float32"
+    heads: tuple = ()
 
     @nn.compact
-    def __call__(self, batch, *, keys=None) -> dict[str, Features]:
+    def __call__(self, batch, *, keys=None, given=None) -> dict[str, Features]:
         """Features of every stream present in the batch; `pooled` is projected, float32 and of unit norm.
 
         Args:
             batch: stream -> (B, ...), with `<stream>_mask` where padded.
             keys: (B,) per-example keys when training; None: deterministic.
+            given: features by name that were made already, such as a teacher's: heads may take them, and they are
+                among what is returned.
         """
         towers = {name: self._tower(name, *how) for name, *how in self.towers}
-        features = {}
+        features = dict(given or {})
         for stream, name in self.streams:
             if stream in batch:
-                stream_keys = None if keys is None else fold_keys(keys, purpose_number(stream))
-                features[stream] = towers[name](batch[stream], batch.get(f"{stream}_mask"), stream_keys)
+                features[stream] = towers[name](batch[stream], batch.get(f"{stream}_mask"), _folded(keys, stream))
+        for name, head in self._heads():
+            if set(head.reads) <= features.keys():
+                features[name] = head(features, keys=_folded(keys, name))
         return features
+
+    def base_streams(self, name: str) -> tuple[str, ...]:
+        """The batch streams, or teachers' features, that the features of a stream or head are made of."""
+        reads = {head: HEADS[kind](**dict(options), parent=None).reads for head, kind, options in self.heads}
+        if name not in reads:
+            return (name,)
+        return tuple(dict.fromkeys(base for read in reads[name] for base in self.base_streams(read)))
+
+    def _heads(self):
+        """(name, head) of each, a head behind those that it takes features of."""
+        waiting = {n: HEADS[k](**dict(o), embed_dim=self.embed_dim, name=f"{n}_head") for n, k, o in self.heads}
+        while waiting:
+            ready = [name for name, head in waiting.items() if not set(head.reads) & waiting.keys()]
+            yield from ((name, waiting[name]) for name in ready)
+            waiting = {name: head for name, head in waiting.items() if name not in ready}
 
     def _tower(self, name: str, kind: str, projection: str, options: tuple):
         encoder = ENCODERS[kind](**dict(options), dtype=self.dtype, name=name)
@@ -56,10 +77,8 @@ class Model(nn.Module):
         return encode
 
 
-def unit_norm(x):
-    """Rows of x (..., D) divided by their Euclidean norm, in float32; a zero row stays zero with finite gradient."""
-    x = x.astype(jnp.float32)
-    return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-12)
+def _folded(keys, name: str):
+    return None if keys is None else fold_keys(keys, purpose_number(name))
 
 
 def activation_dtype(name: str, platform: str) -> str:
@@ -76,5 +95,6 @@ def build_model(config, platform: str) -> Model:
     towers = tuple(
         (name, e.kind, e.projection, tuple(options_of(e, "projection").items())) for name, e in config.towers.items()
     )
+    heads = tuple((name, e.kind, tuple(options_of(e).items())) for name, e in config.heads.items())
     dtype = activation_dtype(config.activations, platform)
-    return Model(towers, tuple(config.streams.items()), config.embed_dim, dtype)
+    return Model(towers, tuple(config.streams.items()), config.embed_dim, dtype, heads)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from types import SimpleNamespace
 
+from mmjax.data.groups import GroupedOrder, load_groups
 from mmjax.data.order import Order
 from mmjax.data.selection.select import select
 from mmjax.data.sources import Source, open_source
@@ -189,8 +190,17 @@ def _entry(stream, entry, part) -> dict:
     return entry
 
 
-def make_order(source: Source, seed: int, batch_size: int) -> Order:
-    """The order of a source's records, or of those of a mixture's parts by weight."""
+def make_order(source: Source, seed: int, batch_size: int, groups: str = "") -> "Order | GroupedOrder":
+    """The order of a source's records, of those of a mixture's parts by weight, or by the `groups` of a file.
+
+    Raises:
+        UserError: the groups do not fit, or are given for a mixture, whose parts have shares of every batch.
+    """
+    if groups and isinstance(source, Mixture):
+        remedy = "train on one source, or leave the groups out"
+        raise UserError("a mixture has no batches of one group", where="config.data.groups", remedy=remedy)
+    if groups:
+        return GroupedOrder(seed, load_groups(groups, len(source)), batch_size, groups)
     if isinstance(source, Mixture):
         names = [f"part {name!r} of the mixture" for name in source.names]
         return Order(seed, source.counts, batch_size, source.weights, names)

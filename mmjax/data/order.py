@@ -72,9 +72,12 @@ class Order:
         batch_size: rows of the global batch.
         weights: of the parts.
         names: of the parts, for messages.
+        purpose: what its random keys are for; orders of different purposes are independent.
     """
 
-    def __init__(self, seed: int, count: int | Sequence[int], batch_size: int, weights=(1,), names=()):
+    def __init__(
+        self, seed: int, count: int | Sequence[int], batch_size: int, weights=(1,), names=(), purpose="data/order"
+    ):
         counts = [count] if isinstance(count, int) else list(count)
         self.seed, self.batch_size = seed, batch_size
         self.batches_per_epoch = sum(counts) // batch_size
@@ -84,7 +87,7 @@ class Order:
             names or ["the source"] * len(counts), counts, self._proportions.most.tolist(), strict=True
         ):
             _check_size(name, records, most, alone=len(counts) == 1)
-        self._walks = [Walk(seed, part, records, self._proportions) for part, records in enumerate(counts)]
+        self._walks = [Walk(seed, part, records, self._proportions, purpose) for part, records in enumerate(counts)]
 
     def records(self, step: int, rows: np.ndarray, attempt: int = 0) -> np.ndarray:
         """The records of `rows` (N,) of the batch of `step`, an (N,) int64 array.
@@ -98,7 +101,7 @@ class Order:
         step = int(step)
         slots = rows
         if len(self._walks) > 1:
-            slots = permute(rows, self.batch_size, _keys(self.seed, "data/mixture", step))
+            slots = permute(rows, self.batch_size, epoch_keys(self.seed, "data/mixture", step))
         before, after = self._proportions.before(step), self._proportions.before(step + 1)
         ends = (after - before).cumsum()
         parts = np.searchsorted(ends, slots, side="right")
@@ -119,11 +122,12 @@ class Walk:
         part: its number.
         count: its records.
         proportions: of the mixture.
+        purpose: of its random keys.
     """
 
-    def __init__(self, seed: int, part: int, count: int, proportions: Proportions):
+    def __init__(self, seed: int, part: int, count: int, proportions: Proportions, purpose: str = "data/order"):
         self._seed, self._part, self._count, self._proportions = seed, part, count, proportions
-        self._purpose = f"data/order/{part}" if part else "data/order"
+        self._purpose = f"{purpose}/{part}" if part else purpose
         self._steps = proportions.longest_run(part, count)
 
     def positions(self, step: int, places: np.ndarray, attempt: int) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +152,7 @@ class Walk:
             positions = (start - first + places + attempt * rows) % used
         else:
             positions = (start - first + places - attempt) % self._count
-        return positions, _keys(self._seed, self._purpose, epoch)
+        return positions, epoch_keys(self._seed, self._purpose, epoch)
 
 
 def _check_size(name, count, most, alone):
@@ -167,5 +171,6 @@ def _check_size(name, count, most, alone):
         )
 
 
-def _keys(seed, purpose, number) -> np.ndarray:
+def epoch_keys(seed: int, purpose: str, number: int) -> np.ndarray:
+    """The (ROUNDS,) uint64 keys of one permutation, such as that of an epoch."""
     return numpy_generator(seed, purpose, number).integers(2**64, size=ROUNDS, dtype=np.uint64)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mmjax.data.groups import groups_fingerprint
+from mmjax.data.labels import label_of
 from mmjax.data.mixture import make_order, open_data
 from mmjax.data.mixture_reader import make_reader
 from mmjax.data.order import Order
@@ -39,22 +41,24 @@ class TrainPipeline:
             )
         self.source = open_data(data)
         self.unreadable = UnreadableCount(data.max_unreadable)
-        self.batches_per_epoch = len(self.source) // batch_size
         share = batch_size // process_count
         self._data = data
-        order = make_order(self.source, seed, batch_size)
+        order = make_order(self.source, seed, batch_size, data.groups)
+        self.batches_per_epoch = order.batches_per_epoch
         self.reader = make_reader(self.source, data, streams, seed)
         self.shapes = batch_shapes(data, streams, batch_size)
-        self._chunks = _Chunks(self.reader, order, self.shapes, process_index * share, share)
+        self._chunks = _Chunks(self.reader, order, self.shapes, process_index * share, share, data.label)
 
     def fingerprint(self) -> str:
         """What a resumed run must find unchanged in the data."""
-        return self.source.fingerprint()
+        source = self.source.fingerprint()
+        return f"{source}, groups {groups_fingerprint(self._data.groups)}" if self._data.groups else source
 
     def batch(self, step: int) -> dict[str, np.ndarray]:
         """The arrays (b, ...) of every stream (`Stream.shapes`), such as `text` and `text_mask`, and `id` (b,) int32.
 
-        Of a stream with an entry in `data.streams` also `<stream>_present` (b,) bool; a row without it is zeros.
+        Of a stream with an entry in `data.streams` also `<stream>_present` (b,) bool; a row without it is zeros. With
+        `data.label` also `label` (b,) int32 (`label_of`).
 
         Raises:
             UserError: more samples are unreadable than `max_unreadable` allows.
@@ -92,8 +96,8 @@ class TrainPipeline:
 class _Chunks:
     """`chunks(number) -> (arrays, faults)`: a batch is made in `count` pieces, so that many workers share it."""
 
-    def __init__(self, reader, order: Order, shapes: dict, first: int, share: int):
-        self.reader, self.order, self.shapes = reader, order, shapes
+    def __init__(self, reader, order: Order, shapes: dict, first: int, share: int, label: str):
+        self.reader, self.order, self.shapes, self.label = reader, order, shapes, label
         self.first, self.share = first, share
         self.count = -(-share // CHUNK_ROWS)
 
@@ -123,7 +127,10 @@ class _Chunks:
         examples, bad = {}, np.zeros(len(places), bool)
         for n, record in enumerate(records.tolist()):
             try:
-                examples[n] = self.reader(step, record)
+                example = self.reader(step, record)
+                if self.label:
+                    arrays["label"][places[n]] = label_of(self.reader.samples[record].fields(), self.label)
+                examples[n] = example
             except Unreadable as fault:
                 bad[n] = True
                 faults.append(self._fault(record, fault))

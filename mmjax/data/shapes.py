@@ -17,6 +17,8 @@ def batch_shapes(data, streams, batch_size: int) -> dict[str, tuple[tuple[int, .
         UserError: a stream that the data cannot fill.
     """
     shapes = {"id": ((batch_size,), np.int32)}
+    if data.label:
+        shapes["label"] = ((batch_size,), np.int32)
     for stream in make_streams(data, streams):
         for ending, (shape, dtype) in stream.shapes().items():
             shapes[stream.name + ending] = ((batch_size, *shape), dtype)

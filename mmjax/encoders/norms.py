@@ -62,3 +62,9 @@ def _backward(eps, dtype, residuals, g):
 
 
 normalise.defvjp(_forward, _backward)
+
+
+def unit_norm(x):
+    """Rows of x (..., D) divided by their Euclidean norm, in float32; a zero row stays zero with finite gradient."""
+    x = x.astype(jnp.float32)
+    return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-12)

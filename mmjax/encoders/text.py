@@ -7,9 +7,11 @@ Parameters, W = width:
     blocks/... or blocks_0/...        see blocks.py
     norm/{scale,bias}                 (W,)
     pool/...                          with pool "map", see pooling.py
+    class_embedding                   (W,), with pool "cls"
 """
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from mmjax.encoders.attention import attention_bias
@@ -22,7 +24,7 @@ from mmjax.encoders.positions import add_positions, sincos_1d
 from mmjax.encoders.spec import Spec
 from mmjax.errors import UserError
 
-POOLS = ("eot", "last", "mean", "map")
+POOLS = ("eot", "last", "mean", "map", "cls")
 POSITIONS = ("learned", "sincos1d", "none")
 
 
@@ -38,11 +40,13 @@ class TextTransformer(nn.Module):
         mlp_ratio: hidden units of the MLP as a multiple of width.
         mlp_dim: hidden units of the MLP; 0 takes mlp_ratio.
         causal: whether a token sees only itself and earlier ones (CLIP), or all (SigLIP).
-        pool: eot: at the first eot_id (CLIP); last: at the last position, padding or not (SigLIP); mean; map.
+        pool: eot: at the first eot_id (CLIP); last: at the last position, padding or not (SigLIP); mean; map; cls: at a
+            class token after the text, which sees no padding; nor do the text's tokens see it if causal (CoCa).
         eot_id: id of the end-of-text token, which pool eot looks for.
         pad_id: id of padding, which makes the mask where the batch brings none.
         mask_padding: whether attention skips padding; CLIP and SigLIP do not.
         position: learned, sincos1d or none.
+        frozen_positions: the first so many learned positions stay as they are (Long-CLIP: 20).
         act: gelu (exact), gelu_tanh, quick_gelu (OpenAI's weights) or swiglu (gated; mlp_dim units each way).
         norm: layer or rms.
         norm_eps: added to the mean square in norms (CLIP 1e-5, SigLIP 1e-6).
@@ -68,6 +72,7 @@ class TextTransformer(nn.Module):
     pad_id: int = 0
     mask_padding: bool = False
     position: str = "learned"
+    frozen_positions: int = 0
     act: str = "gelu"
     norm: str = "layer"
     norm_eps: float = 1e-6
@@ -86,6 +91,11 @@ class TextTransformer(nn.Module):
         check_choice("TextTransformer.position", self.position, POSITIONS)
         if self.position == "sincos1d":
             check_multiple("TextTransformer.width", self.width, 2, "sincos1d's")
+        if not 0 <= self.frozen_positions <= self.context:
+            raise UserError(
+                f"TextTransformer.frozen_positions {self.frozen_positions} of {self.context} positions",
+                remedy="give a number of positions, such as Long-CLIP's 20",
+            )
         if self.pool == "eot" and not 0 <= self.eot_id < self.vocab_size:
             raise UserError(
                 f"TextTransformer.eot_id {self.eot_id} is no id of a vocabulary of {self.vocab_size}",
@@ -107,26 +117,37 @@ class TextTransformer(nn.Module):
         spec = Spec.of(self)
         check_ids(self, x)
         mask = x != self.pad_id if mask is None else mask
-        bias = attention_bias(mask if self.mask_padding else None, causal_length=self.causal * x.shape[1])
-        tokens = dropout(self._embedded(x), self.dropout, keys_for(keys, "embedding"))
+        tokens, seen = self._embedded(x), mask if self.mask_padding else None
+        if self.pool == "cls":
+            tokens, seen = self._with_class(tokens), jnp.pad(mask, ((0, 0), (0, 1)), constant_values=True)
+        bias = attention_bias(seen, causal_length=self.causal * tokens.shape[1])
+        tokens = dropout(tokens, self.dropout, keys_for(keys, "embedding"))
         tokens = spec.make_norm("norm")(apply_blocks(spec, tokens, bias, keys))
-        return Features(self._pool(spec, tokens, x, mask).astype(jnp.float32), tokens, mask)
+        return Features(self._pool(spec, tokens, x, mask).astype(jnp.float32), tokens[:, : x.shape[1]], mask)
 
     def _embedded(self, ids):
         tokens = embed_ids(self, ids)
         if self.position == "learned":
             table = self.param("position_embedding", nn.initializers.normal(0.01), (self.context, self.width))
+            if self.frozen_positions:
+                frozen = jnp.arange(self.context)[:, None] < self.frozen_positions
+                table = jnp.where(frozen, jax.lax.stop_gradient(table), table)
             return add_positions(tokens, table[: ids.shape[1]])
         if self.position == "sincos1d":
             return add_positions(tokens, sincos_1d(ids.shape[1], self.width))
         return tokens
+
+    def _with_class(self, tokens):
+        """tokens (B, L, W) and the class token after them; its place is always the same, so it needs no position."""
+        token = self.param("class_embedding", nn.initializers.normal(0.02), (self.width,)).astype(tokens.dtype)
+        return jnp.concatenate([tokens, jnp.broadcast_to(token, (len(tokens), 1, self.width))], axis=1)
 
     def _pool(self, spec, tokens, ids, mask):
         if self.pool == "mean":
             return mean_pool(tokens, mask)
         if self.pool == "map":
             return MapPool(spec, name="pool")(tokens, mask)
-        if self.pool == "last":
+        if self.pool in ("last", "cls"):
             return tokens[:, -1]
         return jnp.take_along_axis(tokens, first_position(ids, self.eot_id)[:, None, None], axis=1)[:, 0]
 

@@ -5,16 +5,29 @@ import dataclasses
 import numpy as np
 
 from mmjax.data.captions import check_template
-from mmjax.data.streams import modality
-from mmjax.errors import UserError
 from mmjax.evaluation.choice import CaptionChoice
+from mmjax.evaluation.composition import Composition
+from mmjax.evaluation.corrected import DBNorm, InvGC
 from mmjax.evaluation.cross import CrossRetrieval, XorChoice
 from mmjax.evaluation.embeddings import Embeddings
+from mmjax.evaluation.few_shot import FewShot
 from mmjax.evaluation.gap import gap
+from mmjax.evaluation.geometry import Geometry
+from mmjax.evaluation.group_retrieval import GroupRetrieval
 from mmjax.evaluation.knn import knn
+from mmjax.evaluation.label_retrieval import LabelRetrieval
+from mmjax.evaluation.labelled import labelled_sides
+from mmjax.evaluation.languages import RankConsistency
 from mmjax.evaluation.linear_probe import linear_probe
+from mmjax.evaluation.names import side_names
+from mmjax.evaluation.outliers import Outliers
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import chance_recall, retrieval
+from mmjax.evaluation.saturation import Platonic
+from mmjax.evaluation.sentences import SentenceSimilarity
+from mmjax.evaluation.stream_composition import StreamComposition
+from mmjax.evaluation.text_only import TextOnly
+from mmjax.evaluation.token_retrieval import TokenRetrieval
 from mmjax.evaluation.zeroshot import SIMPLE_TEMPLATES, class_embeddings, prompts, zero_shot
 
 
@@ -41,8 +54,7 @@ class Retrieval:
     def __call__(self, embeddings: Embeddings) -> Result:
         """The metrics of `mmjax.evaluation.retrieval`."""
         x, y = self.sides(embeddings)
-        names = tuple(map(modality, self.streams))
-        names = names if len(set(names)) == 2 else tuple(self.streams)
+        names = side_names(self.streams)
         metrics = retrieval(x.vectors, y.vectors, x.records, y.records, names=names, mesh=embeddings.mesh)
         return Result(metrics, chance_recall(x.records, y.records, names=names))
 
@@ -113,7 +125,7 @@ class Neighbours:
 
     def __call__(self, embeddings: Embeddings) -> Result:
         """The metrics of `mmjax.evaluation.knn`."""
-        train, train_labels, test, test_labels = _labelled(self, embeddings)
+        train, train_labels, test, test_labels = labelled_sides(self, embeddings)
         k = min(self.k, len(train))
         metrics = knn(train, train_labels, test, test_labels, k=k, temperature=self.temperature, mesh=embeddings.mesh)
         return Result(metrics)
@@ -141,7 +153,7 @@ class LinearProbe:
 
     def __call__(self, embeddings: Embeddings) -> Result:
         """The metrics of `mmjax.evaluation.linear_probe`."""
-        return Result(linear_probe(*_labelled(self, embeddings), mesh=embeddings.mesh))
+        return Result(linear_probe(*labelled_sides(self, embeddings), mesh=embeddings.mesh))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,13 +188,30 @@ class Gap:
 EVALUATIONS = {
     "retrieval": Retrieval,
     "cross_retrieval": CrossRetrieval,
+    "group_retrieval": GroupRetrieval,
+    "label_retrieval": LabelRetrieval,
     "xor_choice": XorChoice,
     "caption_choice": CaptionChoice,
     "zero_shot": ZeroShot,
     "knn": Neighbours,
     "linear_probe": LinearProbe,
     "gap": Gap,
+    "token_retrieval": TokenRetrieval,
+    "dbnorm": DBNorm,
+    "invgc": InvGC,
+    "composition": Composition,
+    "stream_composition": StreamComposition,
+    "few_shot": FewShot,
+    "geometry": Geometry,
+    "outliers": Outliers,
+    "platonic": Platonic,
+    "rank_consistency": RankConsistency,
+    "sentence_similarity": SentenceSimilarity,
+    "text_only": TextOnly,
 }
+
+# Options that hold one caption template, or several.
+TEMPLATES = {"captions", "foils", "first", "second"}
 
 
 def build_evaluations(config) -> dict:
@@ -190,8 +219,9 @@ def build_evaluations(config) -> dict:
     from mmjax.config import options_of
 
     for name, entry in config.evaluations.items():
-        for template in (entry.get("captions", ""), *entry.get("foils", ())):
-            check_template(template, f"config.evaluations.{name}")
+        for option in TEMPLATES & set(entry):
+            for template in (entry[option],) if isinstance(entry[option], str) else entry[option]:
+                check_template(template, f"config.evaluations.{name}")
     return {name: EVALUATIONS[e.kind](**options_of(e)) for name, e in config.evaluations.items()}
 
 
@@ -201,22 +231,3 @@ def both_sides(evaluation, embeddings: Embeddings):
     asked = {"captions": evaluation.captions, "language": evaluation.language}
     x = embeddings.rows(evaluation.source, first, keys=evaluation.image_keys, **asked)
     return x, embeddings.rows(evaluation.source, second, **asked)
-
-
-def _labelled(evaluation, embeddings: Embeddings):
-    """Vectors and class numbers of the training and the test source, the classes numbered over both."""
-    sides = [
-        embeddings.rows(spec, evaluation.streams[0], keys=evaluation.image_keys)
-        for spec in (evaluation.train, evaluation.source)
-    ]
-    labels = [
-        embeddings.labels(spec, evaluation.label, side.records)
-        for spec, side in zip((evaluation.train, evaluation.source), sides, strict=True)
-    ]
-    if not set(labels[1]) & set(labels[0]):
-        raise UserError(
-            f"no class of {evaluation.source} occurs in {evaluation.train}", where=f"label {evaluation.label!r}"
-        )
-    names = np.unique(labels[0] + labels[1])
-    train, test = (np.searchsorted(names, part) for part in labels)
-    return sides[0].vectors, train, sides[1].vectors, test

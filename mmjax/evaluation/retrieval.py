@@ -43,7 +43,8 @@ def retrieval(
         mesh: devices to use; this process's first one if not given.
 
     Raises:
-        UserError: arrays that do not fit together, an embedding that is not finite, no query with a correct item.
+        UserError: arrays that do not fit together, an embedding that is not finite, no query with a correct item, a
+            gallery of one.
     """
     options = {"ks": ks, "block": block, "mesh": mesh}
     there = one_way(x, y, x_ids, y_ids, names=names, **options)
@@ -85,6 +86,8 @@ def one_way(
     A subspace is the nearer to a row of `y` the longer the row's projection on it.
     """
     x, y, x_ids, y_ids = inputs.labelled_pair(x, y, x_ids, y_ids, names)
+    if len(y) == 1:
+        raise UserError(f"a gallery of one {names[1]} answers every query", remedy="evaluate more than one record")
     correct = _correct_items(x_ids, y_ids, names)
     used = correct > 0
     ranks = retrieval_ranks(x, y, x_ids, y_ids, names=names, block=block, mesh=mesh)[used]

@@ -1,8 +1,11 @@
 """The evaluations of a config, run when they are due."""
 
+import functools
+
 from mmjax.evaluation.embeddings import Embeddings, make_encoder
 from mmjax.evaluation.kinds import build_evaluations
 from mmjax.mesh import batch_devices
+from mmjax.teachers import base_streams
 
 BATCH = 256
 
@@ -26,7 +29,9 @@ class Suite:
             name: experiment.steps(e.every, where=f"config.evaluations.{name}.every")
             for name, e in self.evaluations.items()
         }
-        self._encode = make_encoder(experiment.model, experiment.mesh)
+        self._encode = make_encoder(experiment.model, experiment.teachers, experiment.mesh)
+        self._objective = experiment.objective
+        self._bases = functools.partial(base_streams, experiment.model, experiment.teachers)
 
     def due(self, state, step: int) -> dict[str, float]:
         """Metrics of the evaluations due at `step`; all are at the last one."""
@@ -37,10 +42,11 @@ class Suite:
         return self._run(state, list(self.evaluations))
 
     def embeddings(self, params) -> Embeddings:
-        """Embeddings under these parameters."""
+        """Embeddings under these parameters, one of `weights`."""
         devices = batch_devices(self._mesh)
-        encode = lambda stream, batch: self._encode(params["model"], stream, batch)  # noqa: E731
-        return Embeddings(encode, self._data, -(-BATCH // devices) * devices, self._mesh)
+        encode = functools.partial(self._encode, params)
+        part = lambda name: (self._objective.part(name), params["objective"].get(name, {}))  # noqa: E731
+        return Embeddings(encode, self._data, -(-BATCH // devices) * devices, self._mesh, self._bases, part)
 
     def _run(self, state, names: list[str]) -> dict[str, float]:
         results = {}
@@ -54,5 +60,6 @@ class Suite:
 
 
 def weights(state) -> dict:
-    """Prefix of metrics -> parameters that they are of."""
-    return {"val": state.params} if state.ema is None else {"val": state.ema, "val_raw": state.params}
+    """Prefix of metrics -> parameters that they are of, the teachers' among them."""
+    params = {"val": state.params} if state.ema is None else {"val": state.ema, "val_raw": state.params}
+    return {prefix: {**tree, "teachers": state.teachers} for prefix, tree in params.items()}

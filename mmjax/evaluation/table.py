@@ -10,7 +10,7 @@ from typing import NamedTuple
 ABSENT = "–"
 SHARE = re.compile(
     r"(?:val/)?(?P<evaluation>.+)/(?:(?P<direction>[\w+]+_to_\w+)_)?"
-    r"(?P<measure>R@\d+|(?:\w+_)?(?:top|acc)\d+|accuracy|mean_per_class_recall)"
+    r"(?P<measure>R@\d+|(?:\w+_)?(?:top|acc)\d+|accuracy|mean_per_class_recall|\w+_score|auroc|fpr95|separability)"
 )
 
 

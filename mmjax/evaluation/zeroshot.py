@@ -64,10 +64,13 @@ def zero_shot(
         block, mesh: as for `mmjax.evaluation.retrieval.retrieval`.
 
     Raises:
-        UserError: arrays that do not fit together, an embedding that is not finite, a label that is no class.
+        UserError: arrays that do not fit together, an embedding that is not finite, a label that is no class,
+            a single class.
     """
     images, classes = inputs.pair(images, classes, ("image", "class"))
     labels = inputs.integers(labels, len(images), "labels")
+    if len(classes) < 2:
+        raise UserError("one class is always right", remedy="give two or more")
     outside = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if outside.size:
         raise UserError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmjax import config as config_lib
 from mmjax.data.rows import list_rows
 from mmjax.data.sources import open_source
 from mmjax.data.unreadable import UnreadableCount
@@ -40,7 +41,7 @@ def embed_source(
     Args:
         workdir: folder of the run.
         source: as data.source.
-        stream: a stream of the run's config.
+        stream: a stream of the run's config, a head, or a teacher's ("ema/image").
         out: file to write.
         captions: template of the captions, for text streams.
         language: of captions and sounds that come in several; empty: the first that the stream takes.
@@ -56,8 +57,7 @@ def embed_source(
     write = _writer(out)
     experiment, state = load(workdir, step=step)
     config = experiment.config
-    if stream not in config.streams:
-        raise UserError(f"unknown stream {stream!r}", remedy=f"this run has {', '.join(config.streams)}")
+    config_lib.check_features(config, (stream,), "--stream")
     opened = open_source(source)
     if len(opened) > MOST_SAMPLES:
         remedy = "embed a part of it, or a source of real samples"
@@ -80,7 +80,7 @@ def embed_source(
         if part.exists():
             continue
         some = rows[start : start + PART_ROWS]
-        _save_part(part, embeddings.embed(asked, opened, some), opened, text=hasattr(some[0], "text"))
+        _save_part(part, embeddings.embed(asked, opened, some, stream), opened, text=hasattr(some[0], "text"))
         say(f"embedded {min(start + PART_ROWS, len(rows))} of {len(rows)}")
     whole = [np.load(p, allow_pickle=False) for p in sorted(parts.glob("*.npz"))]
     columns = {name: np.concatenate([p[name] for p in whole]) for name in whole[0].files}

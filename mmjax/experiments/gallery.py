@@ -4,7 +4,7 @@ import numpy as np
 
 from mmjax.data.samples import Samples
 from mmjax.data.sources import open_source
-from mmjax.data.streams import make_stream
+from mmjax.data.streams import Stream
 from mmjax.data.streams.members import MemberRow
 from mmjax.evaluation.ranking import topk
 from mmjax.experiments.report import Hit, Query, Similarity
@@ -58,12 +58,11 @@ class Pictures:
 
     Args:
         spec: their source, as data.source.
-        data: `config.data`, for how pictures are sized.
-        stream: the stream that took them.
+        stream: the stream that took them, which says how pictures are sized.
     """
 
-    def __init__(self, spec: str, data, stream: str):
-        self._samples, self._stream = Samples(open_source(spec), cache=0), make_stream(data, stream)
+    def __init__(self, spec: str, stream: Stream):
+        self._samples, self._stream = Samples(open_source(spec), cache=0), stream
 
     def __call__(self, row: MemberRow) -> np.ndarray:
         return self._stream.read(self._samples, row)

@@ -104,7 +104,7 @@ def write_report(
     Raises:
         UserError: the file cannot be written.
     """
-    page = _template().render(
+    page = template("report.html").render(
         title=title,
         notes=notes,
         tables=tables,
@@ -115,7 +115,11 @@ def write_report(
         config=[(key, repr(value)) for key, value in flatten(config)],
         environment=[(key, str(value)) for key, value in flatten(environment)],
     )
-    path = Path(path)
+    write_page(Path(path), page)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Replace a file whole or not at all; UserError if it cannot be written."""
     unfinished = path.with_name(path.name + ".tmp")
     try:
         unfinished.write_text(page, encoding="utf-8")
@@ -145,29 +149,38 @@ def panels(history: Sequence[Mapping]) -> list[Panel]:
 
 def draw(panel: Panel) -> str:
     """A panel as the data URI of a PNG with a transparent background."""
-    legend_rows = math.ceil(len(panel.lines) / 2)
-    height = 3.1 + 0.15 * max(0, legend_rows - 4)  # so that a long legend leaves the axes their room
-    figure = Figure(figsize=(4.6, height), dpi=180, layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = empty_chart(len(panel.lines))
     for label, steps, values, colour, dashes in panel.lines:
         # A single point leaves no line to see.
         marker = "o" if len(steps) == 1 else ""
         axes.plot(steps, values, color=colour, linestyle=dashes, marker=marker, linewidth=1.4, label=label)
     axes.set_xlabel("step", color=INK)
+    finish_chart(figure, axes, legend=len(panel.lines) > 1, percent=panel.percent)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", transparent=True)
+    return _png_uri(buffer.getvalue())
+
+
+def empty_chart(entries: int):
+    """(figure, axes) of a chart whose legend has so many entries."""
+    height = 3.1 + 0.15 * max(0, math.ceil(entries / 2) - 4)  # so that a long legend leaves the axes their room
+    figure = Figure(figsize=(4.6, height), dpi=180, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def finish_chart(figure, axes, *, legend: bool, percent: bool) -> None:
+    """The looks of a chart, once it is drawn."""
     axes.ticklabel_format(axis="y", scilimits=(-2, 4))
     axes.yaxis.offsetText.set_color(INK)
     axes.tick_params(colors=INK, labelsize=8)
     axes.grid(color=INK, alpha=0.2, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color(INK)
-    if panel.percent:
+    if percent:
         axes.set_ylabel("%", color=INK)
         axes.set_ylim(bottom=0)
-    if len(panel.lines) > 1:
+    if legend:
         figure.legend(frameon=False, labelcolor=INK, fontsize=7, ncols=2, loc="outside lower center")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", transparent=True)
-    return _png_uri(buffer.getvalue())
 
 
 def heat(matrix: np.ndarray) -> list[list[tuple[str, str]]]:
@@ -212,10 +225,11 @@ def _png_uri(data: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page of this folder, to be filled: text is never markup, a name that is not given is an error."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["picture"] = picture_uri
-    return environment.get_template("report.html")
+    return environment.get_template(name)

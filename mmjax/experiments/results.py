@@ -1,17 +1,21 @@
 """The results of a run: the closing table and report.html; the verbs eval and report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 
-from mmjax.data.streams import modality
+from mmjax.errors import UserError
 from mmjax.evaluation.baselines import baselines
 from mmjax.evaluation.kinds import Retrieval
+from mmjax.evaluation.names import side_names
 from mmjax.evaluation.suite import Suite, weights
 from mmjax.evaluation.table import closing_tables, format_table
+from mmjax.experiments.compare import compare
 from mmjax.experiments.gallery import Pictures, nearest_pictures, similarity_sample
 from mmjax.experiments.report import write_report
+from mmjax.experiments.sweep import RECORD
 from mmjax.training.history import read_history
 from mmjax.training.load import load
 
@@ -31,6 +35,20 @@ def evaluate_workdir(workdir: str, *, step: int | None = None) -> dict:
     metrics = suite.all(state)
     print("\n\n".join(format_table(t.rows, t.columns) for t in tables_of(suite, metrics)))
     return {"step": int(state.step), "metrics": metrics}
+
+
+def report(workdirs: Sequence[str], *, step: int | None = None, baseline: str = "", out: str = "") -> dict:
+    """The verb report: of one run its report.html again, of sweeps or several runs a comparison.
+
+    Raises:
+        UserError: an option that the other kind of report takes.
+    """
+    single = len(workdirs) == 1 and not (Path(workdirs[0]) / RECORD).exists()
+    misplaced = {"--baseline": baseline, "--out": out} if single else {"--step": step}
+    for flag in (name for name, value in misplaced.items() if value not in (None, "")):
+        what = "one run" if single else "several runs"
+        raise UserError(f"{flag} means nothing for the report of {what}", remedy="leave it out")
+    return report_workdir(workdirs[0], step=step) if single else compare(workdirs, baseline=baseline, out=out)
 
 
 def report_workdir(workdir: str, *, step: int | None = None) -> dict:
@@ -53,13 +71,10 @@ def write_results(workdir: Path, experiment, suite: Suite, state, metrics: dict[
     """
     path = workdir / "report.html"
     embeddings = suite.embeddings(weights(state)["val"])
-    retrieval = next((e for e in suite.evaluations.values() if _of_pictures_and_captions(e)), None)
     queries, similarity = (), None
-    if retrieval:
-        pictures, captions = retrieval.sides(embeddings)
-        show = Pictures(retrieval.source, experiment.config.data, retrieval.streams[0])
-        queries = nearest_pictures(pictures, captions, show, mesh=embeddings.mesh)
-        similarity = similarity_sample(pictures, captions, show)
+    if shown := pictures_and_captions(suite, embeddings):
+        queries = nearest_pictures(*shown, mesh=embeddings.mesh)
+        similarity = similarity_sample(*shown)
     if jax.process_index():
         return path
     tables = tables_of(suite, metrics)
@@ -81,8 +96,13 @@ def write_results(workdir: Path, experiment, suite: Suite, state, metrics: dict[
     return path
 
 
-def _of_pictures_and_captions(evaluation) -> bool:
-    return isinstance(evaluation, Retrieval) and tuple(map(modality, evaluation.streams)) == ("image", "text")
+def pictures_and_captions(suite: Suite, embeddings):
+    """Of the first retrieval between them: the embedded pictures, the captions, and how to show a picture; or None."""
+    for evaluation in suite.evaluations.values():
+        if isinstance(evaluation, Retrieval) and side_names(evaluation.streams) == ("image", "text"):
+            show = Pictures(evaluation.source, embeddings.stream(evaluation.streams[0]))
+            return *evaluation.sides(embeddings), show
+    return None
 
 
 def tables_of(suite: Suite, metrics: dict[str, float]) -> list:

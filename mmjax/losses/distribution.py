@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 
+from mmjax.losses.anchors import over_anchors
 from mmjax.losses.checks import check_above_0, check_finite, check_ids, check_scale
 from mmjax.losses.logits import logits
 from mmjax.losses.masked import masked_log_softmax, masked_mean, present_pair
 
 
-def similarity_distribution_matching(x, y, scale, *, ids=None, eps=1e-8, x_present=None, y_present=None):
+def similarity_distribution_matching(x, y, scale, *, ids=None, eps=1e-8, x_present=None, y_present=None, impl="dense"):
     """Reverse KL from the softmax of similarities to the distribution of equal identities, mean over anchors.
 
     L = mean_i sum_j p_ij log(p_ij / (q_ij + eps)) + the same of y to x, p_ij = softmax_j(s x_i.y_j) and
@@ -23,27 +24,37 @@ def similarity_distribution_matching(x, y, scale, *, ids=None, eps=1e-8, x_prese
         eps: keeps the logarithm finite; a wrong match costs at most -log(eps).
         x_present, y_present: (B,) bool; a missing sample is no anchor and no candidate, and an anchor whose positives
             are all missing does not count.
+        impl: "dense": all (B, B) similarities at once. "blockwise": those of a few hundred anchors at a time.
 
     Returns:
         () float32; 0 where no anchor has a positive.
 
     Raises:
-        ValueError: if shapes do not match, or `scale` or `eps` is not above 0.
+        ValueError: if shapes do not match, `scale` or `eps` is not above 0, or `impl` is unknown.
     """
     check_above_0(eps=eps)
-    z, pairs = _scaled(x, y, scale, x_present, y_present)
-    check_ids(ids, len(z))
-    ids = jnp.arange(len(z)) if ids is None else ids
-    positives = (ids[:, None] == ids[None, :]) & pairs
+    x, y, x_present, y_present = present_pair(x, y, x_present, y_present)
+    check_scale(scale)
+    check_ids(ids, len(x))
+    ids = jnp.arange(len(x)) if ids is None else ids
 
-    def divergence(z, pairs, positives):
-        count = jnp.sum(positives, axis=1, dtype=jnp.float32)
-        identity = positives.astype(jnp.float32) / jnp.maximum(count, 1.0)[:, None]
-        log_p = masked_log_softmax(z, pairs)
-        terms = jnp.where(pairs, jnp.exp(log_p) * (log_p - jnp.log(identity + eps)), 0.0)
-        return masked_mean(jnp.sum(terms, axis=1), count > 0)
+    def divergence(anchors, here, candidates, there):
+        def positives(tile):
+            return (tile["id"][:, None] == ids[None, :]) & tile["present"][:, None] & there[None, :]
 
-    return divergence(z, pairs, positives) + divergence(z.T, pairs.T, positives.T)
+        def to_identities(tile):
+            match, pairs = positives(tile), tile["present"][:, None] & there[None, :]
+            count = jnp.sum(match, axis=1, dtype=jnp.float32, keepdims=True)
+            identity = match.astype(jnp.float32) / jnp.maximum(count, 1.0)
+            log_p = masked_log_softmax(scale * logits(tile["vector"], candidates), pairs)
+            terms = jnp.where(pairs, jnp.exp(log_p) * (log_p - jnp.log(identity + eps)), 0.0)
+            return jnp.sum(terms, axis=1)
+
+        rows = {"vector": anchors, "present": here, "id": ids}
+        matched = over_anchors(lambda tile: jnp.any(positives(tile), axis=1), rows, impl=impl)
+        return masked_mean(over_anchors(to_identities, rows, impl=impl), matched)
+
+    return divergence(x, x_present, y, y_present) + divergence(y, y_present, x, x_present)
 
 
 def logit_distillation(x, y, scale, teacher_logits, *, x_present=None, y_present=None):

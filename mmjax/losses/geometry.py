@@ -1,8 +1,8 @@
 """How near positives lie, and how evenly the batch is spread over the sphere."""
 
-import jax
 import jax.numpy as jnp
 
+from mmjax.losses.anchors import masked_logsumexp, over_anchors
 from mmjax.losses.checks import check_above_0, check_rows
 from mmjax.losses.logits import logits
 from mmjax.losses.masked import masked_mean, present_pair, present_rows
@@ -30,27 +30,28 @@ def alignment(x, y, *, alpha=2, x_present=None, y_present=None):
     return masked_mean(distance, x_present & y_present)
 
 
-def uniformity(x, *, t=2, present=None):
+def uniformity(x, *, t=2, present=None, impl="dense"):
     """log of the mean over pairs i != j of exp(-t ||x_i - x_j||^2) (arXiv 2005.10242, section 4.1), in log space.
 
     Args:
         x: (B, D) rows of unit norm, float32 or bfloat16.
         t: width of the Gaussian potential, above 0.
         present: (B,) bool; pairs are of two present samples.
+        impl: "dense": all (B, B) distances at once. "blockwise": those of a few hundred rows at a time.
 
     Returns:
         () float32, from 0 (all rows equal) down to -4t; 0 where there is no pair.
 
     Raises:
-        ValueError: if shapes do not match or `t` is not above 0.
+        ValueError: if shapes do not match, `t` is not above 0 or `impl` is unknown.
     """
     check_above_0(t=t)
     x, present = present_rows(x, present)
     check_rows(x=x)
-    return _log_mean_potential(x, x, t, present, present)
+    return _log_mean_potential(x, x, t, present, present, impl)
 
 
-def cross_uniformity(x, y, *, t=2, x_present=None, y_present=None):
+def cross_uniformity(x, y, *, t=2, x_present=None, y_present=None, impl="dense"):
     """log of the mean over pairs i != j of exp(-t ||x_i - y_j||^2), in log space.
 
     Between two modalities (Fahim et al. 2024, arXiv 2405.18570): matching pairs do not count, so that it does not
@@ -60,26 +61,35 @@ def cross_uniformity(x, y, *, t=2, x_present=None, y_present=None):
         x, y: (B, D) rows of unit norm, float32 or bfloat16.
         t: width of the Gaussian potential, above 0.
         x_present, y_present: (B,) bool; pairs are of two present samples, of different examples.
+        impl: as for `uniformity`.
 
     Returns:
         () float32; 0 where there is no pair.
 
     Raises:
-        ValueError: if shapes do not match or `t` is not above 0.
+        ValueError: if shapes do not match, `t` is not above 0 or `impl` is unknown.
     """
     check_above_0(t=t)
     x, y, x_present, y_present = present_pair(x, y, x_present, y_present)
-    return _log_mean_potential(x, y, t, x_present, y_present)
+    return _log_mean_potential(x, y, t, x_present, y_present, impl)
 
 
-def _log_mean_potential(x, y, t, x_present, y_present):
-    pairs = x_present[:, None] & y_present[None, :] & ~jnp.eye(len(x), dtype=bool)
-    potentials = jnp.where(pairs, -t * _squared_distances(x, y), -jnp.inf)
-    count = jnp.sum(pairs, dtype=jnp.float32)
-    return jnp.where(count > 0, jax.nn.logsumexp(potentials) - jnp.log(jnp.maximum(count, 1)), 0.0)
+def _log_mean_potential(x, y, t, x_present, y_present, impl):
+    rows = jnp.arange(len(x))
+    y_norms = _squared_norms(y)
+
+    def log_sums(tile):
+        """(t,) logs of the sums of potentials of a tile's rows with all others; squared distances by inner products."""
+        squared = _squared_norms(tile["vector"])[:, None] + y_norms[None, :] - 2 * logits(tile["vector"], y)
+        pairs = tile["present"][:, None] & y_present[None, :] & (tile["row"][:, None] != rows[None, :])
+        return masked_logsumexp(-t * squared, pairs)
+
+    sums = over_anchors(log_sums, {"vector": x, "present": x_present, "row": rows}, impl=impl)
+    both = jnp.sum(x_present & y_present, dtype=jnp.float32)
+    count = jnp.sum(x_present, dtype=jnp.float32) * jnp.sum(y_present, dtype=jnp.float32) - both
+    total = masked_logsumexp(jnp.where(sums > -jnp.inf, sums, 0.0), sums > -jnp.inf, empty=0.0)
+    return jnp.where(count > 0, total - jnp.log(jnp.maximum(count, 1)), 0.0)
 
 
-def _squared_distances(x, y):
-    """(B, B) float32 ||x_i - y_j||^2 from inner products: no (B, B, D) array."""
-    x_norms, y_norms = (jnp.sum(jnp.square(rows.astype(jnp.float32)), axis=1) for rows in (x, y))
-    return x_norms[:, None] + y_norms[None, :] - 2 * logits(x, y)
+def _squared_norms(rows):
+    return jnp.sum(jnp.square(rows.astype(jnp.float32)), axis=1)

@@ -39,12 +39,13 @@ class Folding(NamedTuple):
     one_sided: bool
 
 
-def choose_impl(impl: str, rows: int, columns: int) -> str:
+def choose_impl(impl: str, rows: int, columns: int, numbers: int = 1) -> str:
     """The form to use: `impl` itself, or what "auto" comes to by the bytes that the dense form would take.
 
     Args:
         impl: one of `IMPLS`.
         rows, columns: of the logits of the global batch.
+        numbers: how many a pair's logit is made of, such as the similarities of its tokens.
 
     Raises:
         ValueError: if `impl` is unknown.
@@ -55,7 +56,7 @@ def choose_impl(impl: str, rows: int, columns: int) -> str:
         return impl
     axes, size = _batch_axes()
     size = size if axes and rows % size == columns % size == 0 else 1
-    needed = 3 * 4 * rows * columns // size
+    needed = 3 * 4 * rows * columns * numbers // size
     chosen = "dense" if needed <= DENSE_BYTES else "ring" if size > 1 else "blockwise"
     logging.getLogger("mmjax").info(
         "loss over %d x %d pairs on %d device(s): %s (dense would take %d MiB a device, limit %d)",
@@ -64,25 +65,27 @@ def choose_impl(impl: str, rows: int, columns: int) -> str:
     return chosen
 
 
-def lean_loss(evaluate, x: Rows, y: Rows, params: dict, *, impl: str):
+def lean_loss(evaluate, x: Rows, y: Rows, params: dict, *, impl: str, tile_rows: int | None = None):
     """The loss () float32 that `evaluate` folds, differentiable in the values of x and y and in `params`.
 
     Args:
         evaluate: `(folding, x, y, params, with_gradient) -> (loss, gradients)`, gradients being float32 pytrees like
             (x.values, y.values, params), or None without.
         x, y: the two sides of the global batch.
-        params: scalars such as the scale.
+        params: scalars such as the scale, and arrays that every tile needs, any pytree.
         impl: "blockwise" or "ring".
+        tile_rows: most rows of a tile; None: `tiles.TILE_ROWS`.
 
     Raises:
         ValueError: if a ring is asked for without a mesh, or its devices do not divide the batch.
     """
-    params = {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
+    params = jax.tree.map(lambda value: jnp.asarray(value, jnp.float32), params)
     if impl == "blockwise":
-        run = functools.partial(evaluate, Folding(fold_tiles, lambda total: total, one_sided=False))
+        fold = functools.partial(fold_tiles, tile_rows=tile_rows)
+        run = functools.partial(evaluate, Folding(fold, lambda total: total, one_sided=False))
     else:
         x, y = _on_ring(x), _on_ring(y)
-        run = functools.partial(_around_ring, evaluate)
+        run = functools.partial(_around_ring, evaluate, tile_rows)
     return _differentiable(run)((x.values, y.values, params), (x.facts, y.facts))
 
 
@@ -134,11 +137,10 @@ def _on_ring(rows: Rows) -> Rows:
     return rows
 
 
-def _around_ring(evaluate, x: Rows, y: Rows, params, *, with_gradient: bool):
+def _around_ring(evaluate, tile_rows, x: Rows, y: Rows, params, *, with_gradient: bool):
     axes, size = _batch_axes()
-    folding = Folding(
-        functools.partial(fold_ring, axes=axes, size=size), functools.partial(jax.lax.psum, axis_name=axes), True
-    )
+    fold = functools.partial(fold_ring, axes=axes, size=size, tile_rows=tile_rows)
+    folding = Folding(fold, functools.partial(jax.lax.psum, axis_name=axes), one_sided=True)
     rows, everywhere = PartitionSpec(axes), PartitionSpec()
 
     def local(x, y, params):

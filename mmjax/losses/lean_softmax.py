@@ -30,25 +30,43 @@ class Terms(NamedTuple):
         to_y: (b, c) target weights >= 0 of the anchors in x, 0 for pairs with an absent row, normalised later; None
             where x holds no anchors.
         to_x: (b, c) those of the anchors in y, likewise.
+        y_logits: (b, c) float32 of the anchors in y, where they have others; None: `logits`.
     """
 
     logits: jax.Array
     keep: jax.Array
     to_y: jax.Array | None
     to_x: jax.Array | None
+    y_logits: jax.Array | None = None
+
+    def of_y(self):
+        """The logits of the anchors in y."""
+        return self.logits if self.y_logits is None else self.y_logits
 
 
-def lean_softmax(terms, x: Rows, y: Rows, params: dict, *, impl: str, to_y=True, to_x=True, smoothing=0.0, own=None):
+def lean_softmax(
+    terms,
+    x: Rows,
+    y: Rows,
+    params: dict,
+    *,
+    impl: str,
+    to_y=True,
+    to_x=True,
+    smoothing=0.0,
+    own=None,
+    tile_rows: int | None = None,
+):
     """The mean over directions of the mean over valid anchors of their cross-entropy; see `lean_loss`.
 
     An anchor is valid if it is present, has a candidate and a candidate of positive weight.
 
     Args:
         terms: `(x, y, params) -> Terms` of a tile of rows.
-        x, y, params, impl: as for `lean_loss`.
+        x, y, params, impl, tile_rows: as for `lean_loss`.
         to_y, to_x: which sides hold anchors.
         smoothing: share of the target spread evenly over an anchor's candidates.
-        own: `(x, params) -> (b, H)` logits of candidates that belong to one anchor in x alone; None: there are none.
+        own: `(x, params) -> Terms` of (b, H) candidates that belong to one anchor in x alone; None: there are none.
     """
     share = 1.0 / (to_y + to_x)
 
@@ -58,7 +76,7 @@ def lean_softmax(terms, x: Rows, y: Rows, params: dict, *, impl: str, to_y=True,
         def step(totals, row, column, x, y):
             t = terms(x, y, params)
             row = _merge(row, _statistics(t.logits, t.keep, t.to_y, 1)) if to_y else None
-            column = _merge(column, _statistics(t.logits, t.keep, t.to_x, 0)) if to_x else None
+            column = _merge(column, _statistics(t.of_y(), t.keep, t.to_x, 0)) if to_x else None
             return totals, row, column
 
         _, row, column = folding.fold(step, *start, x, y)
@@ -75,13 +93,13 @@ def lean_softmax(terms, x: Rows, y: Rows, params: dict, *, impl: str, to_y=True,
             if to_y:
                 total += _surrogate(t.logits, t.keep, t.to_y, x.facts["anchor"], 1, smoothing)
             if to_x:
-                total += _surrogate(t.logits, t.keep, t.to_x, y.facts["anchor"], 0, smoothing)
+                total += _surrogate(t.of_y(), t.keep, t.to_x, y.facts["anchor"], 0, smoothing)
             return total
 
         _, gradients = fold_gradient(folding, surrogate, x, y, params)
         return value, _add_own(folding, gradients, own, x, params, smoothing) if own else gradients
 
-    return lean_loss(evaluate, x, y, params, impl=impl)
+    return lean_loss(evaluate, x, y, params, impl=impl, tile_rows=tile_rows)
 
 
 def _start(rows: Rows, params, own):
@@ -90,8 +108,8 @@ def _start(rows: Rows, params, own):
     start = {"max": zeros + LOWEST, "sum": zeros, "weight": zeros, "score": zeros, "count": zeros, "total": zeros}
     if own is None:
         return start
-    z = own(rows, params)
-    return _merge(start, _statistics(z, jnp.ones(z.shape, bool), jnp.zeros_like(z), 1))
+    t = own(rows, params)
+    return _merge(start, _statistics(t.logits, t.keep, t.to_y, 1))
 
 
 def _statistics(z, keep, weights, axis: int):
@@ -148,8 +166,8 @@ def _add_own(folding: Folding, gradients, own, x: Rows, params, smoothing):
     """`gradients` with those of the candidates that belong to one anchor each."""
 
     def total(values, params):
-        z = own(x._replace(values=values), params)
-        return _surrogate(z, jnp.ones(z.shape, bool), jnp.zeros_like(z), x.facts["anchor"], 1, smoothing)
+        t = own(x._replace(values=values), params)
+        return _surrogate(t.logits, t.keep, t.to_y, x.facts["anchor"], 1, smoothing)
 
     dx, dparams = jax.grad(total, (0, 1))(jax.tree.map(lambda v: v.astype(jnp.float32), x.values), params)
     dx = jax.tree.map(lambda a, b: a.astype(jnp.float32) + b, gradients[0], dx)

@@ -1,11 +1,12 @@
 """The softmax contrastive loss and what it may be told: more positives, softer targets, more negatives, gaps."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from mmjax.losses.checks import check_scale, check_share
+from mmjax.losses.checks import check_present, check_scale, check_share
 from mmjax.losses.cross_entropy import mean_cross_entropy
 from mmjax.losses.lean import choose_impl
 from mmjax.losses.lean_softmax import Terms, lean_softmax
@@ -26,6 +27,8 @@ def softmax_contrastive(
     targets=None,
     negatives=None,
     hard_negatives=None,
+    hard_present=None,
+    hard_targets=None,
     x_present=None,
     y_present=None,
     impl="dense",
@@ -50,6 +53,9 @@ def softmax_contrastive(
             anchors in x, columns for anchors in y.
         negatives: (N, D) further candidates of every anchor in x, positives of none.
         hard_negatives: (B, H, D) further candidates of x_i alone.
+        hard_present: (B, H) bool; of hard negatives that are absent nothing counts.
+        hard_targets: (B, H) >= 0 target weights of the hard negatives beside 1 for a positive, or beside `targets`,
+            before they are normalised; None: 0. Differentiable.
         x_present, y_present: (B,) bool, (B, K) for K positives; absent rows are no anchor, candidate or positive. The
             mean is over the anchors that are present and have a present positive; 0 if there is none.
         impl: "dense": all logits at once. "blockwise": a tile of them at a time. "ring": a tile at a time on every
@@ -68,37 +74,43 @@ def softmax_contrastive(
     x, y = paired_rows(x, y, ids=ids, x_present=x_present, y_present=y_present)
     _check_targets(x, y, ids, targets)
     _check_negatives(x.values["vector"], negatives, hard_negatives)
+    hard = _hard(hard_negatives, hard_present, hard_targets)
     rows, columns = len(x.facts["key"]), len(y.facts["key"]) + (0 if negatives is None else len(negatives))
     impl = choose_impl(impl, rows, columns)
     form = _dense if impl == "dense" else functools.partial(_lean, impl=impl)
     anchors = {"to_y": direction != "y_to_x", "to_x": direction != "x_to_y"}
-    return form(x, y, scale, targets, negatives, hard_negatives, smoothing=label_smoothing, **anchors)
+    return form(x, y, scale, targets, negatives, hard, smoothing=label_smoothing, **anchors)
 
 
-def _dense(x: Rows, y: Rows, scale, targets, negatives, hard_negatives, *, smoothing, to_y, to_x):
+class Hard(NamedTuple):
+    """Candidates of one anchor in x alone: (B, H, D) vectors, (B, H) whether they are there, (B, H) target weights."""
+
+    vectors: jax.Array
+    present: jax.Array
+    targets: jax.Array
+
+
+def _dense(x: Rows, y: Rows, scale, targets, negatives, hard: Hard | None, *, smoothing, to_y, to_x):
     z, keep = scale * logits(x.values["vector"], y.values["vector"]), both_present(x, y)
     weights = (same_key(x, y) if targets is None else targets).astype(jnp.float32)
     losses = []
     if to_x:
         losses.append(mean_cross_entropy(z.T, weights.T, keep.T, smoothing))
     if to_y:
-        further = _further_logits(x.values["vector"], scale, negatives, hard_negatives)
-        width = further.shape[1]
-        z = jnp.concatenate([z, further], axis=1)
-        weights = jnp.pad(weights, ((0, 0), (0, width)))
-        keep = jnp.concatenate([keep, jnp.repeat(x.facts["present"][:, None], width, axis=1)], axis=1)
+        parts = [(z, weights, keep), *_further(x, scale, negatives, hard)]
+        z, weights, keep = (jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         losses.append(mean_cross_entropy(z, weights, keep, smoothing))
     return sum(losses) / len(losses)
 
 
-def _further_logits(x, scale, negatives, hard_negatives):
-    """(B, N + H) logits of the candidates that are nobody's positives."""
-    parts = [jnp.zeros((len(x), 0), jnp.float32)]
+def _further(x: Rows, scale, negatives, hard: Hard | None):
+    """Logits, weights, keep, (B, N) each, of further candidates of the anchors in x."""
+    vectors, present = x.values["vector"], x.facts["present"][:, None]
     if negatives is not None:
-        parts.append(scale * logits(x, negatives))
-    if hard_negatives is not None:
-        parts.append(scale * _own_products(x, hard_negatives, x.dtype))
-    return jnp.concatenate(parts, axis=1)
+        z = scale * logits(vectors, negatives)
+        yield z, jnp.zeros_like(z), jnp.broadcast_to(present, z.shape)
+    if hard is not None:
+        yield scale * _own_products(vectors, hard.vectors, vectors.dtype), hard.targets, present & hard.present
 
 
 def _own_products(x, candidates, dtype):
@@ -106,13 +118,14 @@ def _own_products(x, candidates, dtype):
     return jax.vmap(lambda row, own: logits(row[None], own, dtype)[0])(x, candidates)
 
 
-def _lean(x: Rows, y: Rows, scale, targets, negatives, hard_negatives, *, smoothing, to_y, to_x, impl):
+def _lean(x: Rows, y: Rows, scale, targets, negatives, hard: Hard | None, *, smoothing, to_y, to_x, impl):
     dtype = x.values["vector"].dtype
     if targets is not None:
         x.values["targets"] = targets
         y.facts["column"] = jnp.arange(targets.shape[1])
-    if hard_negatives is not None:
-        x.values["own"] = hard_negatives
+    if hard is not None:
+        x.values.update(own=hard.vectors, own_targets=hard.targets)
+        x.facts["own_present"] = hard.present
     y.facts["positive"] = jnp.ones(y.facts["present"].shape, bool)
     if negatives is not None:
         y = _with_negatives(y, negatives)
@@ -125,9 +138,11 @@ def _lean(x: Rows, y: Rows, scale, targets, negatives, hard_negatives, *, smooth
         return Terms(z, keep, weights, weights)
 
     def own(x, params):
-        return params["scale"] * _own_products(x.values["vector"], x.values["own"], dtype)
+        z = params["scale"] * _own_products(x.values["vector"], x.values["own"], dtype)
+        keep = x.facts["present"][:, None] & x.facts["own_present"]
+        return Terms(z, keep, jnp.where(keep, x.values["own_targets"], 0.0), None)
 
-    own = own if hard_negatives is not None and to_y else None
+    own = own if hard is not None and to_y else None
     anchors = {"to_y": to_y, "to_x": to_x}
     return lean_softmax(terms, x, y, {"scale": scale}, impl=impl, smoothing=smoothing, own=own, **anchors)
 
@@ -137,6 +152,24 @@ def _with_negatives(y: Rows, negatives) -> Rows:
     facts = {k: jnp.pad(v, (0, len(negatives))) for k, v in y.facts.items()}
     facts["present"] = facts["present"] | (jnp.arange(len(facts["present"])) >= len(y.facts["present"]))
     return Rows({"vector": jnp.concatenate([y.values["vector"], negatives])}, facts)
+
+
+def _hard(vectors, present, targets) -> Hard | None:
+    """The hard negatives with what was left out filled in, absent ones zero."""
+    if vectors is None:
+        for name, given in (("hard_present", present), ("hard_targets", targets)):
+            if given is not None:
+                raise ValueError(f"{name} without hard_negatives: give both, or none")
+        return None
+    shape = vectors.shape[:2]
+    for name, given in (("hard_present", present), ("hard_targets", targets)):
+        if given is not None and given.shape != shape:
+            raise ValueError(f"{name} {given.shape} must be {shape}: one for each hard negative {vectors.shape}")
+    if present is None:
+        present = jnp.ones(shape, bool)
+    check_present("hard_present", present.reshape(-1), present.size)
+    targets = jnp.zeros(shape, jnp.float32) if targets is None else targets
+    return Hard(jnp.where(present[..., None], vectors, 0), present, jnp.where(present, targets, 0.0))
 
 
 def _check_targets(x: Rows, y: Rows, ids, targets) -> None:

@@ -4,6 +4,7 @@ import functools
 import itertools
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from mmjax.encoders.options import check_choice
 from mmjax.errors import UserError
@@ -17,6 +18,7 @@ from mmjax.losses import (
     symile,
 )
 from mmjax.losses.anchors import BLOCK
+from mmjax.losses.masked import all_present
 from mmjax.objectives.wiring import Scaled, vectors_of
 
 PAIR_LOSSES = {"softmax": softmax_contrastive, "sigmoid": sigmoid_contrastive}
@@ -156,6 +158,41 @@ class Pairwise(Scaled):
             said = "the sigmoid loss has no target to smooth"
             raise UserError(said, where=f"{where}.label_smoothing", remedy="leave it at 0, or use loss='softmax'")
         return pairs
+
+
+class OneToK(Scaled):
+    """One stream against K others at once, such as a picture and its captions in K languages (Nie et al. 2024).
+
+    1-to-K contrastive learning (arXiv 2406.18254): every anchor has K positives among the B K rows of all other
+    streams, which it is to find evenly; every one of those rows finds its anchor. A stream that a sample lacks is no
+    positive and no candidate.
+
+    Attributes:
+        streams: the anchors' stream, and then one or more others.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        impl: form of the loss: dense, blockwise, ring, or auto by the memory that dense would take.
+    """
+
+    streams: tuple[str, ...]
+    weight: float = 1.0
+    temperature: float = 0.07
+    max_scale: float = 100.0
+    impl: str = "auto"
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        if len(self.streams) < 2:
+            said = f"{len(self.streams)} streams"
+            raise UserError(said, where="objective one_to_k.streams", remedy="name the anchor's and one or more others")
+        scale = self.learned_scale()
+        (x, *others), (x_present, *present) = vectors_of(self.streams, features, batch)
+        y_present = jnp.stack([all_present(there, len(x)) for there in present], axis=1)
+        options = {"x_present": x_present, "y_present": y_present, "impl": self.impl}
+        loss = softmax_contrastive(x, jnp.stack(others, axis=1), scale, **options)
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
 
 class MultiView(Scaled):

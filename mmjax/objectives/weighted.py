@@ -3,6 +3,8 @@
 import flax.linen as nn
 
 from mmjax.errors import UserError
+from mmjax.objectives.captioning import Captioning
+from mmjax.objectives.continual import OffDiagonal
 from mmjax.objectives.contrastive import (
     DecoupledContrastive,
     SigmoidContrastive,
@@ -10,7 +12,24 @@ from mmjax.objectives.contrastive import (
     SupervisedContrastive,
     WeightedContrastive,
 )
-from mmjax.objectives.multimodal import Gram, MultiView, Pairwise, Symile
+from mmjax.objectives.geometry import Geometry
+from mmjax.objectives.grouped import GroupedTokens
+from mmjax.objectives.hard_negatives import HardNegatives
+from mmjax.objectives.identities import DistributionMatching, InputLabel
+from mmjax.objectives.lexical import Lexical
+from mmjax.objectives.long_text import LongText
+from mmjax.objectives.masked_image import MaskedImage
+from mmjax.objectives.multimodal import Gram, MultiView, OneToK, Pairwise, Symile
+from mmjax.objectives.protoclip import ProtoCLIP
+from mmjax.objectives.ranking import HingeContrastive
+from mmjax.objectives.relieved import RelievedContrastive
+from mmjax.objectives.running import FastCLIP, ISogCLR, SogCLR
+from mmjax.objectives.swav import SwAV
+from mmjax.objectives.tokens import FDT, Cico, Filip, XPool
+from mmjax.objectives.tokens_groups import DreamLIP
+from mmjax.objectives.tokens_queries import GLSCL
+from mmjax.objectives.triple import TripleContrastive
+from mmjax.objectives.views import CrossViews, Prediction, RedundancyReduction, SwappedMatching
 
 OBJECTIVES = {
     "softmax": SoftmaxContrastive,
@@ -22,6 +41,35 @@ OBJECTIVES = {
     "symile": Symile,
     "gram": Gram,
     "multiview": MultiView,
+    "one_to_k": OneToK,
+    "swav": SwAV,
+    "protoclip": ProtoCLIP,
+    "grouped_tokens": GroupedTokens,
+    "geometry": Geometry,
+    "hinge": HingeContrastive,
+    "sdm": DistributionMatching,
+    "input_label": InputLabel,
+    "cross_views": CrossViews,
+    "redundancy": RedundancyReduction,
+    "prediction": Prediction,
+    "swapped_matching": SwappedMatching,
+    "sogclr": SogCLR,
+    "isogclr": ISogCLR,
+    "fastclip": FastCLIP,
+    "relieved": RelievedContrastive,
+    "triple": TripleContrastive,
+    "off_diagonal": OffDiagonal,
+    "captioning": Captioning,
+    "masked_image": MaskedImage,
+    "hard_negatives": HardNegatives,
+    "long_text": LongText,
+    "filip": Filip,
+    "cico": Cico,
+    "xpool": XPool,
+    "glscl": GLSCL,
+    "dreamlip": DreamLIP,
+    "fdt": FDT,
+    "lexical": Lexical,
 }
 
 
@@ -51,15 +99,28 @@ class WeightedObjectives(nn.Module):
             metrics |= {prefix + k: v for k, v in values.items()}
         return total, metrics | {"loss": total}
 
+    def part(self, name: str) -> nn.Module:
+        """The objective of that name; UserError if there is none."""
+        for own, kind, options in self.parts:
+            if own == name:
+                return OBJECTIVES[kind](**dict(options), parent=None)
+        remedy = f"use one of {', '.join(own for own, *_ in self.parts)}"
+        raise UserError(f"no objective {name!r}", where="config.objectives", remedy=remedy)
+
     def after_update(self, params):
         """Every part's own `after_update` applied to its parameters; a part without parameters has none."""
         parts = {name: OBJECTIVES[kind](**dict(options), parent=None) for name, kind, options in self.parts}
         return {name: parts[name].after_update(value) for name, value in params.items()}
 
 
-def build_objective(config) -> WeightedObjectives:
-    """The training loss of `config.objectives`."""
+def build_objective(config, examples: int) -> WeightedObjectives:
+    """The training loss of `config.objectives`; parts with a field `examples` that is 0 are told their number."""
     from mmjax.config import options_of
 
-    parts = [(n, e.kind, tuple(options_of(e).items())) for n, e in config.objectives.items()]
+    parts = []
+    for name, entry in config.objectives.items():
+        options = options_of(entry)
+        if options.get("examples") == 0:
+            options["examples"] = examples
+        parts.append((name, entry.kind, tuple(options.items())))
     return WeightedObjectives(tuple(parts))

@@ -48,3 +48,8 @@ def positive_ids(module: nn.Module, batch):
     if module.positives not in batch:
         raise ValueError(f"the batch has no {module.positives!r}: positives may be one of {', '.join(batch)}")
     return batch[module.positives]
+
+
+def rows_of(examples: int) -> int:
+    """Rows of a state with one for each of `examples`: rounded up, so that meshes of any usual size divide it."""
+    return -(-examples // 1024) * 1024

@@ -10,6 +10,7 @@ from mmjax.durations import to_steps
 from mmjax.mesh import batch_sharding, check_batch, make_mesh, named_axes
 from mmjax.model import build_model
 from mmjax.objectives import build_objective
+from mmjax.teachers import build_teachers
 from mmjax.training.flops import count_jaxpr_flops
 from mmjax.training.optimizer import build_optimizer
 from mmjax.training.schedule import build_schedule
@@ -25,7 +26,7 @@ class Experiment:
         config: the resolved config.
         examples: examples of an epoch.
         total_steps: steps of the run.
-        mesh, model, objective, tx, schedule: its parts.
+        mesh, model, teachers, objective, tx, schedule: its parts.
         batch: name -> ShapeDtypeStruct of the global batch, with its sharding.
         state: TrainState of ShapeDtypeStructs with their shardings.
     """
@@ -35,6 +36,7 @@ class Experiment:
     total_steps: int
     mesh: jax.sharding.Mesh
     model: Any
+    teachers: tuple
     objective: Any
     tx: Any
     schedule: Any
@@ -43,8 +45,8 @@ class Experiment:
 
     def init(self):
         """A fresh training state, placed on the mesh."""
-        make = lambda: _fresh_state(self.config, self.mesh, self.model, self.objective, self.tx, self.batch)  # noqa: E731
-        return jax.jit(make, out_shardings=_shardings(self.state))()
+        parts = (self.config, self.mesh, self.model, self.teachers, self.objective, self.tx, self.batch)
+        return jax.jit(lambda: _fresh_state(*parts), out_shardings=_shardings(self.state))()
 
     def train_step(self):
         """The training step `(state, batch) -> (state, metrics)`, traceable; states lie as `self.state` says."""
@@ -59,6 +61,7 @@ class Experiment:
             ema_decay=c.ema_decay,
             rules=c.optimizer.rules,
             skip_nonfinite=c.on_nonfinite == "skip",
+            teachers=self.teachers,
         )
 
         def placed_step(state, batch):
@@ -98,21 +101,24 @@ def build_experiment(config, *, examples: int, batch_shapes: dict, devices=None)
     mesh = make_mesh(config.mesh, devices)
     check_batch(config.batch_size, config.microbatches, mesh)
     total = to_steps(config.duration, batch_size=config.batch_size, examples=examples, where="config.duration")
-    model, objective = build_model(config, mesh.devices.flat[0].platform), build_objective(config)
+    platform = mesh.devices.flat[0].platform
+    model, objective = build_model(config, platform), build_objective(config, examples)
+    teachers = build_teachers(config, model, platform)
     schedule = build_schedule(config, total, examples)
     batch = {k: jax.ShapeDtypeStruct(v.shape, v.dtype, sharding=batch_sharding(mesh)) for k, v in batch_shapes.items()}
     with named_axes(mesh):
-        params, _ = jax.eval_shape(lambda: init_params(model, objective, batch, config.seed))
+        params = jax.eval_shape(lambda: init_params(model, objective, batch, config.seed, teachers))[0]
     tx = build_optimizer(config, params, schedule)
-    state = jax.eval_shape(lambda: _fresh_state(config, mesh, model, objective, tx, batch))
+    state = jax.eval_shape(lambda: _fresh_state(config, mesh, model, teachers, objective, tx, batch))
     shardings = state_shardings(state, mesh, config.mesh.rules)
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
-    return Experiment(config, examples, total, mesh, model, objective, tx, schedule, batch, state)
+    return Experiment(config, examples, total, mesh, model, teachers, objective, tx, schedule, batch, state)
 
 
-def _fresh_state(config, mesh, model, objective, tx, batch):
+def _fresh_state(config, mesh, model, teachers, objective, tx, batch):
     with named_axes(mesh):
-        return init_state(model, objective, tx, batch, seed=config.seed, ema=config.ema_decay > 0)
+        ema = config.ema_decay > 0
+        return init_state(model, objective, tx, batch, seed=config.seed, ema=ema, teachers=teachers)
 
 
 def _shardings(tree):

@@ -8,6 +8,7 @@ import orbax.checkpoint as ocp
 from mmjax.encoders import fit_array
 from mmjax.errors import UserError
 from mmjax.mesh import path_name
+from mmjax.teachers import Run, start_teachers
 from mmjax.training.state import TrainState
 
 
@@ -55,6 +56,29 @@ def init_from(folder: str, experiment, *, log=print) -> TrainState:
             log(f"  {title}: {name}")
     ema = None if state.ema is None else jax.tree.map(lambda x: x.copy(), params)
     return state.replace(params=params, ema=ema)
+
+
+def with_teachers(state: TrainState, experiment) -> TrainState:
+    """`state`, fresh, its teachers as they start: this model as it is now, or another run's weights.
+
+    Raises:
+        UserError: another run has no checkpoint, or other parameters than its own config says.
+    """
+    started = start_teachers(experiment.teachers, state.params["model"])
+    for teacher in experiment.teachers:
+        if isinstance(teacher.kind, Run):
+            started[teacher.name] = _weights_of(teacher.kind.workdir, state.teachers[teacher.name])
+    return state.replace(teachers=started)
+
+
+def _weights_of(workdir: str, fresh):
+    """The model parameters of a run, each where that of `fresh` lies."""
+    weights = read_weights(workdir)["model"]
+    names = [{path_name(path): x.shape for path, x in jax.tree_util.tree_leaves_with_path(t)} for t in (weights, fresh)]
+    if names[0] != names[1]:
+        remedy = "name a workdir whose config.json is that of its checkpoints"
+        raise UserError("its parameters are not those of its config", where=f"teacher run {workdir}", remedy=remedy)
+    return jax.tree.map(lambda x, like: jax.device_put(x.astype(like.dtype), like.sharding), weights, fresh)
 
 
 def _name_there(name: str, towers) -> str:

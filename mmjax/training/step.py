@@ -1,5 +1,7 @@
 """One training step: encode, one global objective, update."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -8,6 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mmjax.encoders.products import compiling_for
 from mmjax.mesh import BATCH_AXES, named_axes
 from mmjax.rng import example_keys, step_key
+from mmjax.teachers import encode, update_teachers
 from mmjax.training.optimizer import frozen_parameters
 from mmjax.training.state import TrainState
 
@@ -23,6 +26,7 @@ def make_train_step(
     ema_decay: float = 0.0,
     rules=(),
     skip_nonfinite: bool = False,
+    teachers=(),
 ):
     """The pure function `step(state, batch) -> (state, metrics)`; jit it with donated state.
 
@@ -40,16 +44,18 @@ def make_train_step(
         ema_decay: decay of the moving average; 0 where the state holds none.
         rules: `config.optimizer.rules`; the gradient of frozen parameters is not computed.
         skip_nonfinite: leave everything but the step as it was where loss or gradients are not finite, and count it.
+        teachers: of `mmjax.teachers`.
     """
 
-    def loss_fn(params, objective_state, batch, step):
+    def loss_fn(params, objective_state, teacher_params, batch, step):
         keys = example_keys(step_key(seed, "train", step), batch["id"])
         frozen = frozen_parameters(params, rules)
         params = jax.tree.map(lambda f, p: jax.lax.stop_gradient(p) if f else p, frozen, params)
         variables = {"params": params["objective"], "state": objective_state}
         rngs = {"objective": step_key(seed, "objective", step)}
         with named_axes(mesh):
-            features = encode_in_parts(model, params["model"], batch, keys, microbatches, mesh)
+            encode_part = functools.partial(encode, model, teachers, params["model"], teacher_params)
+            features = encode_in_parts(encode_part, batch, keys, microbatches, mesh)
             (loss, metrics), changed = objective.apply(
                 variables, features, batch, train=True, mutable=["state"], rngs=rngs
             )
@@ -57,7 +63,9 @@ def make_train_step(
 
     def step(state: TrainState, batch):
         grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-        (loss, (metrics, objective_state)), grads = grad_fn(state.params, state.objective_state, batch, state.step)
+        (loss, (metrics, objective_state)), grads = grad_fn(
+            state.params, state.objective_state, state.teachers, batch, state.step
+        )
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         params = {**params, "objective": objective.after_update(params["objective"])}
@@ -67,6 +75,7 @@ def make_train_step(
             objective_state=objective_state,
             opt_state=opt_state,
             ema=state.ema and moving_average(state.ema, params, ema_decay, state.step),
+            teachers=update_teachers(teachers, state.teachers, params["model"]),
             skipped=state.skipped,
         )
         metrics |= {"grad_norm": optax.tree.norm(grads)}
@@ -79,13 +88,19 @@ def make_train_step(
     return compiling_for(mesh.devices.flat[0].platform)(step)
 
 
-def encode_in_parts(model, params, batch, keys, parts: int, mesh):
+def encode_in_parts(encode, batch, keys, parts: int, mesh):
     """Features of the whole batch, encoded in `parts` micro-batches of which one at a time holds activations.
 
     Micro-batch m takes every `parts`-th row, so that a batch split over devices stays where it is.
+
+    Args:
+        encode: `(batch, keys=) -> features` of some rows.
+        batch, keys: all rows, and their keys.
+        parts: number of micro-batches.
+        mesh: the mesh over which batches lie.
     """
     if parts == 1:
-        return model.apply({"params": params}, batch, keys=keys)
+        return encode(batch, keys=keys)
 
     def split(x):
         x = jnp.moveaxis(x.reshape(x.shape[0] // parts, parts, *x.shape[1:]), 1, 0)
@@ -95,10 +110,10 @@ def encode_in_parts(model, params, batch, keys, parts: int, mesh):
         return jnp.moveaxis(x, 0, 1).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
     @jax.checkpoint
-    def encode(part):
-        return model.apply({"params": params}, part[0], keys=part[1])
+    def encode_part(part):
+        return encode(part[0], keys=part[1])
 
-    _, features = jax.lax.scan(lambda carry, part: (carry, encode(part)), None, jax.tree.map(split, (batch, keys)))
+    _, features = jax.lax.scan(lambda carry, part: (carry, encode_part(part)), None, jax.tree.map(split, (batch, keys)))
     return jax.tree.map(join, features)
 
 

@@ -16,7 +16,7 @@ from mmjax.mesh import batch_sharding
 from mmjax.training.checkpoint import Checkpoints
 from mmjax.training.experiment import Experiment
 from mmjax.training.history import read_history
-from mmjax.training.init_from import init_from
+from mmjax.training.init_from import init_from, with_teachers
 from mmjax.training.load import experiment_of, open_checkpoints
 from mmjax.training.loop import fit
 from mmjax.training.progress import Progress, notes_told, say
@@ -101,7 +101,8 @@ def starting_state(experiment: Experiment, checkpoints: Checkpoints):
         if int(state.step) < experiment.total_steps:
             say(f"going on from step {int(state.step)} of {experiment.total_steps}")
         return state
-    return init_from(config.init_from, experiment, log=say) if config.init_from else experiment.init()
+    state = init_from(config.init_from, experiment, log=say) if config.init_from else experiment.init()
+    return with_teachers(state, experiment) if experiment.teachers else state
 
 
 @contextlib.contextmanager

@@ -61,6 +61,8 @@ def settings(source: str, tokenizer: str, **changes) -> SimpleNamespace:
         "where": (),
         "unique": "",
         "uids": "",
+        "groups": "",
+        "label": "",
         "image_keys": (),
         "image_size": 8,
         "resize": "crop",

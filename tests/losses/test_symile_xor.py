@@ -14,7 +14,7 @@ import pytest
 
 from mmjax.data.sources.xor import xor_vectors
 from mmjax.losses import pairwise, softmax_contrastive, symile
-from mmjax.model import unit_norm
+from mmjax.encoders.norms import unit_norm
 
 WIDTH = 16
 

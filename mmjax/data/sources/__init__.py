@@ -61,6 +61,10 @@ PREFIXES = {
     "fluent-animated": "mmjax.data.sources.fluent_animated:FluentAnimatedSource",
     "synthetic": "mmjax.data.sources.synthetic:SyntheticSource",
     "xor": "mmjax.data.sources.xor_source:XorSource",
+    "latent": "mmjax.data.sources.latent:LatentSource",
+    "factors": "mmjax.data.sources.factors:FactorsSource",
+    "events": "mmjax.data.sources.events:EventsSource",
+    "objects": "mmjax.data.sources.objects:ObjectsSource",
 }
 # Ending of a path without a prefix -> the prefix that is meant.
 ENDINGS = {

@@ -30,3 +30,14 @@ def whole_number(name: str, value: str, least: int, most: int, where: str) -> in
     if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
         raise UserError(f"{name}={value} is no number from {least} to {most}", where=where, remedy="change it")
     return int(value)
+
+
+def real_number(name: str, value: str, where: str) -> float:
+    """`value` as a finite number of at least 0, else UserError."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise UserError(f"{name}={value} is no number of at least 0", where=where, remedy="change it")
+    return number

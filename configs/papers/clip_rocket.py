@@ -1,0 +1,118 @@
+"""CR"""
+
+import itertools
+
+from mmjax import config as c
+
+METHODS = ("clip", "barlip", "siamlip", "byolip", "swalip")
+VIEWS = ("_2", "_3")  # strong ones, of either modality
+LOCAL = tuple((f"image{i}", f"text{t}") for i, t in itertools.product(VIEWS, VIEWS))
+
+
+def get_config(arg: str = "clip"):
+    """`arg`: clip, barlip, siamlip, byolip or swalip on the emoji; METHOD,plain: without strong views; full."""
+    if arg == "full":
+        return _full()
+    method, _, plain = arg.partition(",")
+    if method not in METHODS or plain not in ("", "plain") or (method, plain) == ("swalip", "plain"):
+        raise ValueError(f"unknown argument {arg!r}: full, or one of {', '.join(METHODS)}, and ',plain' but for swalip")
+    config = c.default()
+    config.duration = "250 steps"
+    config.batch_size = 64
+    config.embed_dim = 64
+    config.data.image_size = 16
+    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
+    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
+    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=192, depth=2)
+    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
+    _objectives(config, method, strong=not plain, hidden=128)
+    if not plain:
+        _strong_views(config, token_dropout=0.2, crop=(0.6, 1.0))
+    config.optimizer.learning_rate = 2e-3
+    config.schedule.warmup = "40 steps"
+    style = {"source": "emoji:style", "captions": "{label}", "every": "100%"}
+    config.evaluations.style = c.evaluation("retrieval", **style)
+    return config
+
+
+def _strong_views(config, *, token_dropout, crop):
+    """Two more pictures and captions of each sample, changed more than the first."""
+    weak = tuple(config.data.augment)
+    config.data.augment.crop = c.augment("crop", scale=crop)
+    config.data.augment.jitter = c.augment("jitter")
+    config.data.augment.grayscale = c.augment("grayscale", probability=0.2)
+    config.data.streams.image = c.stream("image", augment=weak)
+    for view in VIEWS:
+        config.streams[f"image{view}"] = "image"
+        config.streams[f"text{view}"] = "text"
+        config.data.streams[f"image{view}"] = c.stream("image", augment=("crop", "jitter", "grayscale"))
+        config.data.streams[f"text{view}"] = c.stream("text", token_dropout=token_dropout)
+
+
+def _objectives(config, method, *, strong, hidden):
+    """CLIP's loss on weak views and, thrice for the two, on strong ones by projectors; then the method's own term."""
+    pairs = (("image", "text"), *LOCAL) if strong else (("image", "text"),)
+    smoothing = 0.0 if method == "swalip" else 0.1
+    config.objectives.weak = c.objective("softmax", weight=2 / 3 if strong else 1.0)
+    if strong:
+        projector = {"hidden": hidden, "width": config.embed_dim}
+        config.objectives.strong = c.objective(
+            "cross_views", pairs=LOCAL, weight=4 / 3, label_smoothing=smoothing, **projector
+        )
+    if method == "barlip":
+        config.objectives.barlip = c.objective("redundancy", pairs=pairs, hidden=hidden, width=2 * config.embed_dim)
+    if method in ("siamlip", "byolip"):
+        _predictions(config, hidden, target="ema/" if method == "byolip" else "")
+    if method == "swalip":
+        swapped = tuple(
+            (f"image{i}", f"text{t}", f"image{_other(i)}", f"text{_other(t)}") for i in VIEWS for t in VIEWS
+        )
+        config.objectives.swalip = c.objective("swapped_matching", pairs=swapped)
+
+
+def _predictions(config, hidden, *, target):
+    """A projector and a predictor on each modality; each predicts the other's projection, or its moving average."""
+    for stream in ("image", "text"):
+        config.heads[f"{stream}_projection"] = c.head("mlp", stream=stream, hidden=hidden)
+        config.heads[f"{stream}_prediction"] = c.head("mlp", stream=f"{stream}_projection", hidden=hidden)
+    if target:
+        config.teachers.ema = c.teacher("ema", decay=0.99)
+    pairs = (("image_prediction", f"{target}text_projection"), ("text_prediction", f"{target}image_projection"))
+    config.objectives.prediction = c.objective("prediction", pairs=pairs)
+
+
+def _other(view: str) -> str:
+    return VIEWS[1 - VIEWS.index(view)]
+
+
+def _full():
+    """ViT-B/16 on YFCC15M: 32 epochs in batches of 4,096, strong crops of the same size as the weak one."""
+    config = c.default()
+    config.duration = "32 epochs"
+    config.batch_size = 4096
+    config.embed_dim = 512
+    config.data.source = "data/yfcc15m/{00000..01499}.tar"
+    config.data.tokenizer = "clip"
+    config.data.image_size = 224
+    config.data.context = 77
+    config.data.threads = 16
+    config.data.augment.weak = c.augment("crop", scale=(0.5, 1.0))
+    lean = {"scan": True, "remat": "full"}
+    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, act="quick_gelu", **lean)
+    config.towers.text = c.tower("text", "clip-B/16", act="quick_gelu", **lean)
+    _objectives(config, "clip", strong=True, hidden=4096)
+    _strong_views(config, token_dropout=0.2, crop=(0.1, 1.0))
+    config.optimizer.learning_rate = 5e-4
+    config.optimizer.weight_decay = 0.5
+    config.schedule.warmup = "1 epochs"
+    return config
+
+
+def get_sweep():
+    """CLIP and each method without strong views, then all five with them."""
+    plain = {f"{m}_plain": {"arg": f"{m},plain"} for m in METHODS if m != "swalip"}
+    return c.sweep(
+        plain | {f"{m}_rocket": {"arg": m} for m in METHODS},
+        baseline="clip_plain",
+        metrics=("val/style/image_to_text_R@1", "val/style/text_to_image_R@1", "val/style/image_to_text_R@10"),
+    )

@@ -1,0 +1,63 @@
+"""CG"""
+
+from mmjax import config as c
+
+# Weights of alignment, uniformity and cross-uniformity beside CLIP's loss.
+ARMS = {"clip": (), "cua": (1.0, 1.0, 0.0), "cuaxu": (1.0, 1.0, 1.0)}
+
+
+def get_config(arg: str = "cua"):
+    """`arg`: clip, cua or cuaxu for small towers on the emoji; full for cua with the paper's towers and batch."""
+    if arg != "full" and arg not in ARMS:
+        raise ValueError(f"unknown argument {arg!r}: full, or one of {', '.join(ARMS)}")
+    config = c.default()
+    (_full if arg == "full" else _emoji)(config)
+    # The temperature is not learned, as in the paper.
+    config.objectives.contrastive = c.objective("softmax", temperature=0.01)
+    config.optimizer.rules = (("logit_scale", 0.0, 0.0),)
+    if weights := ARMS.get(arg, ARMS["cua"]):
+        named = zip(("alignment", "uniformity", "cross_uniformity"), weights, strict=True)
+        config.objectives.geometry = c.objective("geometry", **dict(named))
+    return config
+
+
+def _emoji(config):
+    """A perceptron on 16 x 16 pixels, and the mean of word pieces."""
+    config.duration = "300 steps"
+    config.batch_size = 64
+    config.embed_dim = 64
+    config.data.image_size = 16
+    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
+    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
+    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
+    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
+    config.optimizer.learning_rate = 2e-3
+    config.schedule.warmup = "40 steps"
+    style = {"source": "emoji:style", "captions": "{label}", "every": "100%"}
+    config.evaluations.style = c.evaluation("retrieval", **style)
+    config.evaluations.gap = c.evaluation("gap", **style)
+
+
+def _full(config):
+    """CLIP's B/32 towers fine-tuned on MS COCO: batch 64, learning rate 1e-6, a shared space of width 128."""
+    config.duration = "9 epochs"
+    config.batch_size = 64
+    config.embed_dim = 128
+    config.data.source = "data/coco-train/{00000..00059}.tar"
+    config.data.tokenizer = "clip"
+    config.data.image_size = 224
+    config.data.context = 77
+    lean = {"scan": True, "remat": "full"}
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **lean)
+    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **lean)
+    config.optimizer.learning_rate = 1e-6
+    config.optimizer.weight_decay = 0.1
+
+
+def get_sweep():
+    """The loss alone, with the paper's terms, and with cross-uniformity besides."""
+    return c.sweep(
+        {arm: {"arg": arm} for arm in ARMS},
+        baseline="clip",
+        metrics=("val/gap/modality_gap", "val/style/image_to_text_R@1", "val/style/text_to_image_R@1"),
+    )

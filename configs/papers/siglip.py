@@ -1,0 +1,63 @@
+"""SL"""
+
+from mmjax import config as c
+
+ARMS = {"sigmoid": -10.0, "no_bias": 0.0, "softmax": None}
+
+
+def get_config(arg: str = "sigmoid"):
+    """`arg`: sigmoid, no_bias (it starts at 0) or softmax on the emoji; full for the paper's B/16."""
+    if arg == "full":
+        return _full()
+    if arg not in ARMS:
+        raise ValueError(f"unknown argument {arg!r}: full, or one of {', '.join(ARMS)}")
+    config = c.default()
+    config.duration = "400 steps"
+    config.batch_size = 32
+    config.embed_dim = 64
+    config.data.image_size = 16
+    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
+    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
+    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
+    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
+    if arg == "softmax":
+        config.objectives.contrastive = c.objective("softmax", temperature=0.1)
+    else:
+        config.objectives.contrastive = c.objective("sigmoid", temperature=0.1, bias=ARMS[arg])
+    config.optimizer.learning_rate = 2e-3
+    config.schedule.warmup = "40 steps"
+    for split in ("style", "unseen"):
+        config.evaluations[split] = c.evaluation("retrieval", source=f"emoji:{split}", captions="{label}", every="100%")
+    return config
+
+
+def _full():
+    """ViT-B/16 and a text tower alike: 9 billion pairs in batches of 32,768; configs/siglip.py has more sizes."""
+    config = c.default()
+    config.duration = "9B examples"
+    config.batch_size = 32_768
+    config.embed_dim = 768
+    config.data.source = "data/{00000..09999}.tar"
+    config.data.tokenizer = "tokenizer.json"
+    config.data.image_size = 224
+    config.data.resize = "squash"
+    config.data.context = 64
+    config.data.threads = 16
+    lean = {"scan": True, "remat": "full"}
+    config.towers.image = c.tower("vit", "siglip-B/16", image_size=224, projection="none", **lean)
+    config.towers.text = c.tower("text", "siglip-B", context=64, projection="affine", **lean)
+    config.objectives.contrastive = c.objective("sigmoid", temperature=0.1, bias=-10.0)
+    config.optimizer.name = "adafactor"
+    config.optimizer.weight_decay = 0.1
+    config.schedule.warmup = "2%"
+    config.checkpoint.every = "2000 steps"
+    return config
+
+
+def get_sweep():
+    """The loss with its two starts of the bias, and CLIP's."""
+    return c.sweep(
+        {arm: {"arg": arm} for arm in ARMS},
+        baseline="softmax",
+        metrics=("val/style/image_to_text_R@1", "val/style/text_to_image_R@1", "val/unseen/image_to_text_R@10"),
+    )

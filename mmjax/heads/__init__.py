@@ -1,0 +1,32 @@
+"""Heads: further features of a stream, made from its tower's, for objectives and evaluations to read by their name."""
+
+from mmjax.heads.base import Head
+from mmjax.heads.blend import BlendHead
+from mmjax.heads.concat import ConcatHead
+from mmjax.heads.lexical import LexicalHead
+from mmjax.heads.mlp import MLPHead
+from mmjax.heads.noise import NoiseHead
+from mmjax.heads.token_mean import TokenMeanHead
+from mmjax.heads.tokens import TokensHead
+
+__all__ = [
+    "HEADS",
+    "BlendHead",
+    "ConcatHead",
+    "Head",
+    "LexicalHead",
+    "MLPHead",
+    "NoiseHead",
+    "TokenMeanHead",
+    "TokensHead",
+]
+
+HEADS: dict[str, type[Head]] = {
+    "blend": BlendHead,
+    "concat": ConcatHead,
+    "lexical": LexicalHead,
+    "mlp": MLPHead,
+    "noise": NoiseHead,
+    "token_mean": TokenMeanHead,
+    "tokens": TokensHead,
+}

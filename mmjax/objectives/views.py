@@ -1,0 +1,192 @@
+"""Terms over pairs of views, each the mean over a list of pairs of streams: several crops against several captions.
+
+They are the parts of the methods of Fini et al. 2023 (arXiv 2305.08675): contrastive, redundancy reduction, prediction
+of a target, swapped matching.
+"""
+
+import flax.linen as nn
+
+from mmjax.encoders.layers import Dense
+from mmjax.encoders.norms import Norm, unit_norm
+from mmjax.losses import barlow_twins, byol, softmax_contrastive, swapped_matching
+from mmjax.objectives.wiring import Scaled, vectors_of
+
+
+class CrossViews(Scaled):
+    """InfoNCE between views, mean over pairs of streams that share one learned temperature (CLIP-Rocket's CL2L).
+
+    Attributes:
+        pairs: (stream, stream) of each pair, such as every crop with every caption.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        label_smoothing: share of every target that is spread over all candidates.
+        hidden: units of the hidden layers of a projector that each modality has for this loss alone, as that of
+            `RedundancyReduction`; 0: there is none, and the streams count as they are.
+        depth: hidden layers of a projector.
+        width: what a projector gives.
+        impl: form of the loss: dense, blockwise, ring, or auto by the memory that dense would take.
+    """
+
+    pairs: tuple
+    weight: float = 1.0
+    temperature: float = 0.1
+    max_scale: float = 100.0
+    label_smoothing: float = 0.1
+    hidden: int = 0
+    depth: int = 2
+    width: int = 512
+    impl: str = "auto"
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        scale, options = self.learned_scale(), {"label_smoothing": self.label_smoothing, "impl": self.impl}
+        project = projectors(self)
+
+        def loss(vectors, present):
+            x, y = map(unit_norm, project(vectors))
+            return softmax_contrastive(x, y, scale, x_present=present[0], y_present=present[1], **options)
+
+        loss = mean_over(self.pairs, loss, features, batch)
+        return loss, {"contrastive_loss": loss, "logit_scale": scale}
+
+
+class RedundancyReduction(nn.Module):
+    """Cross-correlation of two modalities' dimensions to the identity (BarLIP; Barlow Twins across modalities).
+
+    Each modality has a projector of its own, whose rows are not of unit norm: hidden layers of product, layer norm and
+    relu, then a linear layer.
+
+    Attributes:
+        pairs: (stream, stream) of each pair, the first of one modality, the second of the other.
+        weight: factor of this part in the training loss.
+        redundancy: weight of the entries off the diagonal.
+        hidden: units of the projectors' hidden layers; 0: there are none, and the streams count as they are.
+        depth: hidden layers of a projector.
+        width: what a projector gives.
+    """
+
+    pairs: tuple
+    weight: float = 0.025
+    redundancy: float = 5e-3
+    hidden: int = 512
+    depth: int = 2
+    width: int = 512
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of pooled (B, D)) on a batch."""
+        project = projectors(self)
+
+        def loss(vectors, present):
+            x, y = project(vectors)
+            return barlow_twins(x, y, weight=self.redundancy, x_present=present[0], y_present=present[1])
+
+        loss = mean_over(self.pairs, loss, features, batch)
+        return loss, {"redundancy_loss": loss}
+
+
+def projectors(module):
+    """(x, y) -> (x, y) by the projectors of an objective with the fields `hidden`, `depth` and `width`."""
+    if not module.hidden:
+        return lambda vectors: vectors
+    each = [Projector(module.hidden, module.depth, module.width, name=f"projector_{side}") for side in "xy"]
+    return lambda vectors: [project(rows) for project, rows in zip(each, vectors, strict=True)]
+
+
+class Projector(nn.Module):
+    """Hidden layers and a linear one: rows (B, D) -> (B, width) float32, not normalised.
+
+    Attributes:
+        hidden: units of a hidden layer.
+        depth: number of hidden layers.
+        width: width of what comes out.
+    """
+
+    hidden: int
+    depth: int
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+        """x (B, D) -> (B, width)."""
+        for i in range(self.depth):
+            x = nn.relu(Norm(name=f"norm_{i}")(Dense(self.hidden, name=f"hidden_{i}")(x)))
+        return Dense(self.width, name="out")(x)
+
+
+class Prediction(nn.Module):
+    """Squared distance of predictions to targets without gradient (SiamLIP; BYOLIP with targets of a moving average).
+
+    Attributes:
+        pairs: (prediction, target) streams; a target may be a teacher's, such as "ema/text".
+        weight: factor of this part in the training loss.
+    """
+
+    pairs: tuple
+    weight: float = 1.0
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of pooled (B, D)) on a batch."""
+
+        def loss(vectors, present):
+            return byol(*vectors, present=all_of(present))
+
+        loss = mean_over(self.pairs, loss, features, batch)
+        return loss, {"prediction_loss": loss}
+
+
+class SwappedMatching(Scaled):
+    """Two views predict how two others match the batch, evened out by Sinkhorn (SwALIP).
+
+    Attributes:
+        pairs: (x, y, other x, other y) streams of each term.
+        weight: factor of this part in the training loss.
+        temperature: initial temperature of the predictions, 1/scale.
+        max_scale: the learned scale stays between 1 and this.
+        epsilon: smoothness of the assignments.
+        iterations: rounds of Sinkhorn's normalisations.
+        impl: dense, all similarities at once; blockwise, those of a few hundred samples at a time.
+    """
+
+    pairs: tuple
+    weight: float = 0.2
+    temperature: float = 0.1
+    max_scale: float = 100.0
+    epsilon: float = 0.05
+    iterations: int = 3
+    impl: str = "dense"
+
+    @nn.compact
+    def __call__(self, features, batch, *, train: bool):
+        """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
+        options = {"epsilon": self.epsilon, "iterations": self.iterations, "impl": self.impl}
+        scale = self.learned_scale()
+
+        def loss(vectors, present):
+            return swapped_matching(*vectors, scale, present=all_of(present), **options)
+
+        loss = mean_over(self.pairs, loss, features, batch)
+        return loss, {"matching_loss": loss, "logit_scale": scale}
+
+
+def mean_over(pairs, loss, features, batch):
+    """() mean of `loss(vectors, present)` over lists of streams.
+
+    Raises:
+        ValueError: if there are none, or the batch lacks a stream.
+    """
+    if not pairs:
+        raise ValueError("pairs is empty: give the streams of at least one term, such as (('image_2', 'text_2'),)")
+    return sum(loss(*vectors_of(streams, features, batch)) for streams in pairs) / len(pairs)
+
+
+def all_of(present):
+    """(B,) bool, where all of several presences (B,) hold; None where none is given."""
+    given = [p for p in present if p is not None]
+    whole = given[0] if given else None
+    for there in given[1:]:
+        whole = whole & there
+    return whole
