@@ -156,6 +156,16 @@ def _bench_step(values) -> dict | None:
     return result
 
 
+def _bench_eval(values) -> dict | None:
+    _start_jax(values)
+    from mmjax.bench.eval import bench_eval, table
+
+    sizes = {"queries": values.queries, "gallery": values.gallery, "width": values.width, "block": values.block}
+    result = bench_eval(**sizes, repeats=values.repeats)
+    print(table(result))
+    return result
+
+
 def _bench_data(values) -> dict | None:
     from mmjax.bench.data import bench_data, table
     from mmjax.config import validate
@@ -285,6 +295,14 @@ def _bench_step_flags(values) -> None:
     flags.DEFINE_string("torch_python", "", meaning, flag_values=values)
 
 
+def _bench_eval_flags(values) -> None:
+    flags.DEFINE_integer("queries", 20_000, "made-up queries", flag_values=values)
+    flags.DEFINE_integer("gallery", 20_000, "made-up items that they are ranked among", flag_values=values)
+    flags.DEFINE_integer("width", 512, "width of the embeddings", flag_values=values)
+    flags.DEFINE_integer("block", 1024, "rows of a block of scores", flag_values=values)
+    flags.DEFINE_integer("repeats", 3, "timings", flag_values=values)
+
+
 def _bench_data_flags(values) -> None:
     flags.DEFINE_list("workers", "0,1,2", "numbers of worker processes, which take turns", flag_values=values)
     flags.DEFINE_integer("batches", 20, "batches of a turn", lower_bound=1, flag_values=values)
@@ -304,6 +322,7 @@ VERBS = {
     ),
     "bench loss": Verb("time and memory of the losses, here or on a TPU slice", _bench_loss_flags, _bench_loss, ()),
     "bench step": Verb("time and memory of a ViT-B/32 CLIP training step", _bench_step_flags, _bench_step, ()),
+    "bench eval": Verb("time and memory of retrieval ranks", _bench_eval_flags, _bench_eval, ()),
     "bench data": Verb("speed and memory of a config's data", _bench_data_flags, _bench_data, ("config",)),
     "sweep": Verb("train the cells of a config's sweep at every seed", _sweep_flags, _sweep, ("config", "workdir")),
     "report": Verb(

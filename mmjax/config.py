@@ -278,16 +278,17 @@ def sweep(cells: Mapping[str, Mapping], *, seeds=(0, 1, 2), baseline: str = "", 
     Args:
         cells: name -> changes: "arg" is the argument of get_config, every other key a dotted config key.
         seeds: every cell is run with `config.seed` at each.
-        baseline: the cell that the others are compared with; empty: none.
+        baseline: the cell that the others are compared with, or settings such as "loss=softmax" of cells named as by
+            `grid`, each then compared with the one that has its other settings; empty: none.
         metrics: what the sweep is about, such as "val/test/image_to_text_R@1"; none: all shares that were measured.
     """
     from mmjax.experiments.cells import Sweep
 
-    return Sweep(dict(cells), tuple(seeds), baseline, tuple(metrics))
+    return Sweep(cells, seeds, baseline, metrics)
 
 
 def grid(choices: Mapping[str, Sequence]) -> dict[str, dict]:
-    """Cells of every combination of values, for `sweep`: {"batch_size": (64, 256)} gives "batch_size=64" and another."""
+    """Cells of every combination of values, for `sweep`, named such as "temperature=0.05,batch_size=64"."""
     from mmjax.experiments.cells import grid
 
     return grid(choices)

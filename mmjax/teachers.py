@@ -1,6 +1,8 @@
 """Teachers: models that are not trained, whose features objectives and evaluations read as "<teacher>/<stream>"."""
 
 import dataclasses
+import functools
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -117,6 +119,16 @@ def encode(model: Model, teachers: tuple[Teacher, ...], params, teacher_params: 
         features = teacher.model.apply({"params": frozen}, batch)
         given |= {f"{teacher.name}/{stream}": f for stream, f in features.items()}
     return model.apply({"params": params}, batch, keys=keys, given=jax.lax.stop_gradient(given))
+
+
+def with_presence(batch: dict, features, model: Model, teachers: tuple[Teacher, ...]) -> dict:
+    """`batch` with `<name>_present` (B,) bool for heads and teachers too: present where all that they are made of is."""
+    batch = dict(batch)
+    for name in features:
+        bases = [batch[f"{b}_present"] for b in base_streams(model, teachers, name) if f"{b}_present" in batch]
+        if bases:
+            batch[f"{name}_present"] = functools.reduce(operator.and_, bases)
+    return batch
 
 
 def base_streams(model: Model, teachers: tuple[Teacher, ...], name: str) -> tuple[str, ...]:

@@ -1,12 +1,26 @@
 """CompA: Addressing the Gap in Compositional Reasoning in Audio-Language Models (Ghosh et al. 2023, arXiv 2310.08753).
 
-TODO
+Does:     InfoNCE in which each sound meets K captions with its events in another order as further candidates of its
+          own; captions that are not there are left out of the sum of exponentials.
+Files:    mmjax/objectives/hard_negatives.py, mmjax/losses/softmax.py, mmjax/data/sources/events.py,
+          mmjax/evaluation/stream_composition.py
+Differs:  from the paper: its further stage, sounds mixed by templates with several positives, is not here. From its
+          code, which multiplies the logits of captions to be ignored by -1e5 and so makes negative ones huge: masks.
+          The toy is vectors, bags of two events with a weak cue of their order.
+Command:  mmjax sweep --config=configs/papers/compa.py --workdir=runs/papers/compa
+Cost:     12 s of one core a run, so 2.5 minutes (4 arms x 3 seeds).
+Claim:    hard negatives raise the group score of sounds and captions of the same events in another order at the same
+          R@1, where training has both orders; where it has one alone they do not.
+Result:   group score 53.3 +- 1.4 % with hard negatives, 12.3 +- 0.2 % without; text score 82.8 +- 0.7 against 43.1 +-
+          0.8 %; R@1 from sounds to captions 89.0 +- 0.2 against 86.9 +- 0.3 %. The arms of one order: not measured.
+Verdict:  partly holds: where both orders are trained the group score is four times as high, and R@1 two points
+          higher; the part about one order was not tested.
 """
 
 from mmjax import config as c
 
 ARMS = {"": 0, "vanilla": 0, "sorted": 1, "sorted_vanilla": 1}
-WORLD = "events=100,order=0.35,said=0.1"
+WORLD = "events=100,order=0.35,said=0.15"
 TEST = f"events:test,count=2000,{WORLD}"
 
 
@@ -43,4 +57,36 @@ def get_config(arg: str = ""):
 
 
 def _full():
-    return None
+    """CLAP's audio and text towers on AudioSet-CompA with up to three captions of another order (section 3.3)."""
+    config = c.default()
+    config.duration = "20 epochs"
+    config.batch_size = 96
+    config.embed_dim = 512
+    config.data.source = "audioset-compa/{000..099}.tar"
+    config.data.tokenizer = "tokenizer.json"
+    config.data.captions = (("{caption}", 1.0),)
+    config.data.context = 77
+    config.data.audio.update({"sample_rate": 48000, "seconds": 10.0})
+    del config.streams.image
+    config.streams.audio = "audio"
+    lean = {"scan": True, "remat": "full"}
+    config.towers.audio = c.tower("ast", "B", sample_rate=48000, frames=1000, **lean)
+    config.towers.text = c.tower("text", "B", vocab_size=32_000, context=77, pool="mean", mask_padding=True, **lean)
+    negatives = ("text_2", "text_3", "text_4")
+    for number, stream in enumerate(negatives):
+        config.streams[stream] = "text"
+        config.data.streams[stream] = c.stream("text", captions=((f"{{negative_{number}}}", 1.0),))
+    config.objectives.contrastive = c.objective("hard_negatives", streams=("audio", "text"), negatives=negatives)
+    config.optimizer.learning_rate = 5e-4
+    config.schedule.warmup = "3200 steps"
+    return config
+
+
+def get_sweep():
+    """Hard negatives against none, where both orders are trained and where one is never seen."""
+    return c.sweep(
+        {"compa": {}} | {name: {"arg": name} for name in ARMS if name},
+        seeds=(0, 1, 2),
+        baseline="vanilla",
+        metrics=("val/order/group_score", "val/order/text_score", "val/test/vector_to_vector_2_R@1"),
+    )

@@ -1,4 +1,21 @@
-"""CG"""
+"""Contrastive Gap: It's Not a Modality Gap: Characterizing and Addressing the Contrastive Gap (Fahim et al. 2024, arXiv
+2405.18570).
+
+Does:     Adds to CLIP's loss what spreads each modality and draws pairs together: L_CUA = L_CLIP + 1/2 (U(x) + U(y)) +
+          A with U = log mean_{i != j} exp(-2 |x_i - x_j|^2), A = mean |x_i - y_i|^2; L_CUAXU adds XU = log mean_{i !=
+          j} exp(-2 |x_i - y_j|^2).
+Files:    mmjax/losses/geometry.py, mmjax/objectives/geometry.py, mmjax/evaluation/gap.py
+Differs:  from the paper: small towers from scratch where it fine-tunes CLIP; in "full" the number of epochs is this
+          project's. From its released code: nothing known; its weights of 1 and temperature of 0.01 are taken.
+Command:  mmjax sweep --config=configs/papers/contrastive_gap.py --workdir=runs/papers/contrastive_gap
+Cost:     2 minutes on 2 cores (3 cells x 3 seeds, 300 steps).
+Claim:    CUA brings the centroids of pictures and labels, in an unseen style, to less than a quarter of the distance
+          that CLIP's loss leaves, at the same R@1; CUAXU does so too.
+Result:   distance 0.97 +- 0.01 CLIP, 0.12 +- 0.00 CUA, 1.87 +- 0.01 CUAXU; R@1 of labels for pictures 17.6 +- 2.6 %,
+          16.2 +- 2.1, 10.6 +- 0.4 (chance 0.3).
+Verdict:  partly holds: CUA closes the gap and keeps R@1 within the noise. CUAXU opens it: cross-uniformity alone is
+          lowest with the modalities at opposite poles, and from scratch it wins over alignment.
+"""
 
 from mmjax import config as c
 

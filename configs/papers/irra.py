@@ -1,4 +1,21 @@
-"""IRRA"""
+"""IRRA: Cross-Modal Implicit Relation Reasoning and Aligning for Text-to-Image Person Retrieval (Jiang & Ye 2023, arXiv
+2303.12501).
+
+Does:     Similarity distribution matching: L = mean_i sum_j p_ij log(p_ij / (q_ij + 1e-8)) both ways, p_ij =
+          softmax_j(50 x_i.y_j), q_ij = [id_i = id_j] / sum_k [id_i = id_k]: reverse KL to even identities.
+Files:    mmjax/losses/distribution.py, mmjax/objectives/identities.py, mmjax/evaluation/label_retrieval.py
+Differs:  from the paper: SDM alone, without its identity classifier and masked language modelling; "full" has square
+          pictures. From its released code: q is normalised over each anchor's candidates as the paper writes it, there
+          by columns, which differs once samples are missing.
+Command:  mmjax sweep --config=configs/papers/irra.py --workdir=runs/papers/irra
+Cost:     1.5 minutes on 2 cores (5 cells x 3 seeds, 300 steps).
+Claim:    Where a batch has four samples of each identity, retrieval by identity is better than with InfoNCE, whose
+          negatives are of one's own identity too; where hardly two are of one identity, both are the same.
+Result:   24 identities: mAP@10 84.8 +- 0.8 % SDM, 77.3 +- 0.3 InfoNCE, 83.9 +- 0.9 InfoNCE that knows the identities;
+          R@1 94.4 +- 0.5, 91.3 +- 2.7, 92.8 +- 1.6. 3,000 identities: R@1 54.0 +- 2.3 SDM, 58.3 +- 2.2 InfoNCE.
+Verdict:  partly holds: SDM is 7.5 points of mAP above InfoNCE with repeats, most of which InfoNCE gets too once it is
+          told the identities; without repeats SDM is 4 points below, not the same.
+"""
 
 from mmjax import config as c
 

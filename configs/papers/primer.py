@@ -1,9 +1,24 @@
-"""PR"""
+"""Primer: A Primer on Contrastive Pretraining in Language Processing: Methods, Lessons Learned and Perspectives
+(Rethmeier & Augenstein 2021, arXiv 2102.12982).
+
+Does:     Input-label contrast, one of the two kinds that the survey tells apart: a text against the embedded names of
+          the batch's labels, L = mean_i -log [exp(s x_i.y_c(i)) / sum over labels c of exp(s x_i.y_c)]. Labels that
+          were never seen can be named too. With all labels in the batch it is a classifier's cross-entropy.
+Files:    mmjax/losses/input_label.py, mmjax/objectives/identities.py
+Differs:  from the paper, a survey that fixes no recipe: negatives are the labels of the batch's other inputs, each
+          once; sizes in "full" are this project's. From its released code: there is none.
+Command:  mmjax sweep --config=configs/papers/primer.py --workdir=runs/papers/primer
+Cost:     1 minute on 2 cores (2 cells x 3 seeds, 300 steps).
+Claim:    Of 68 names of emoji groups, a text (label and tags of a concept that was never trained) finds its own far
+          above chance, and more often than where each row is every other's negative, one's own label among them.
+Result:   accuracy 49.8 +- 0.9 % with each label once, 47.6 +- 2.1 with rows as negatives (chance 1.5); the mean over
+          groups 51.0 +- 2.7 and 50.9 +- 0.6.
+Verdict:  holds, by 0.9 to 4.1 points in each of three seeds. Rows as negatives are a prior of the labels' frequencies
+          on the logits (tests/papers/test_primer.py); the mean over groups shows no difference.
+"""
 
 from mmjax import config as c
 
-# Groups of which no sample is trained: their names are labels that the model has never seen.
-NEW = ("animals-nature", "food-drink")
 ARMS = ("labels", "instances")
 
 

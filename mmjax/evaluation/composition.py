@@ -44,7 +44,7 @@ class Composition:
             raise UserError(what, remedy="give two templates, and two endings or none")
 
     def __call__(self, embeddings: Embeddings) -> Result:
-        """`text_score`, `<modality of the other>_score` and `group_score`, and `pairs`, how many were compared."""
+        """`text_score`, `image_score` (or `audio_score`, ...), `group_score`, and `pairs`, how many were compared."""
         described, text = self.streams
         told = [
             embeddings.rows(self.source, text, captions=template, language=self.language) for template in self.captions

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 
 from mmjax.evaluation.embeddings import Embeddings
-from mmjax.evaluation.hubness import bank_normalise, hubness
+from mmjax.evaluation.hubness import bank_normalise
 from mmjax.evaluation.inverse_graph import inverse_graph_convolution
 from mmjax.evaluation.names import side_names
 from mmjax.evaluation.result import Result
@@ -107,7 +107,7 @@ class InvGC(CorrectedRetrieval):
 
 
 def compare_retrieval(x, y, x_ids, y_ids, correct: Callable, *, names=("image", "text"), mesh=None) -> dict[str, float]:
-    """The metrics of `one_way` after a correction and, with `raw_` before, without; of each `hubness` too.
+    """The metrics of `one_way` after a correction and, with `raw_` before, without.
 
     A correction that lowers R@1 is logged as a warning: banks help against hubs, and hurt where there are none.
 
@@ -121,7 +121,6 @@ def compare_retrieval(x, y, x_ids, y_ids, correct: Callable, *, names=("image", 
     direction, metrics = f"{names[0]}_to_{names[1]}", {}
     for before, (queries, gallery) in (("raw_", (x, y)), ("", correct(x, y))):
         measured = one_way(queries, gallery, x_ids, y_ids, names=names, mesh=mesh)
-        measured[f"{direction}_hubness"] = hubness(queries, gallery, mesh=mesh)
         metrics |= {before + name: value for name, value in measured.items()}
     raw, corrected = metrics[f"raw_{direction}_R@1"], metrics[f"{direction}_R@1"]
     if corrected < raw:

@@ -45,6 +45,7 @@ class Embeddings:
         mesh: passed on by evaluations to sharded functions.
         bases: name of features -> the batch streams that they are made of; None: there are no heads and no teachers.
         objectives: name in config.objectives -> (the objective, its parameters); None: there is no training loss.
+        model: (the model, its parameters), for evaluations by gradient through its towers; None: there is no model.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class Embeddings:
         mesh,
         bases: Callable | None = None,
         objectives: Callable | None = None,
+        model: tuple | None = None,
     ):
         self.mesh, self._bases, self._objectives = mesh, bases or (lambda name: (name,)), objectives
         self._encode, self._data, self._batch_size = encode, data, batch_size
-        self._process = (jax.process_index(), jax.process_count())
+        self._process, self._model = (jax.process_index(), jax.process_count()), model
         self._embedded: dict[tuple, Embedded] = {}
 
     def stream(self, name: str, **asked) -> Stream:
@@ -72,6 +74,12 @@ class Embeddings:
             remedy = "evaluate heads of one stream, or compose queries with kind cross_retrieval"
             raise UserError(f"{name!r} is made of several streams: {', '.join(bases)}", remedy=remedy)
         return make_stream(self._data, bases[0]).narrowed(**asked)
+
+    def model(self) -> tuple:
+        """(the model, its parameters); UserError for embeddings that came without one."""
+        if self._model is None:
+            raise UserError("these embeddings came without their model", remedy="evaluate a run, not its embeddings")
+        return self._model
 
     def rows(self, spec: str, name: str, **asked) -> Embedded:
         """Everything that a stream takes from a source; what cannot be read is left out.

@@ -39,7 +39,7 @@ def skewness(values) -> float:
 
 
 def hubness(queries, gallery, *, k: int = 10, block: int = 1024, mesh: Mesh | None = None) -> float:
-    """`skewness` of the `k_occurrence`, k at most the size of the gallery."""
+    """`skewness` of the `k_occurrence`; the whole gallery counts as nearest where it is smaller than k."""
     return skewness(k_occurrence(queries, gallery, min(k, len(gallery)), block=block, mesh=mesh))
 
 

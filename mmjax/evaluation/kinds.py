@@ -5,7 +5,9 @@ import dataclasses
 import numpy as np
 
 from mmjax.data.captions import check_template
+from mmjax.evaluation.attribute_insertion import AttributeInsertion
 from mmjax.evaluation.choice import CaptionChoice
+from mmjax.evaluation.code_overlap import CodeOverlap
 from mmjax.evaluation.composition import Composition
 from mmjax.evaluation.corrected import DBNorm, InvGC
 from mmjax.evaluation.cross import CrossRetrieval, XorChoice
@@ -14,13 +16,16 @@ from mmjax.evaluation.few_shot import FewShot
 from mmjax.evaluation.gap import gap
 from mmjax.evaluation.geometry import Geometry
 from mmjax.evaluation.group_retrieval import GroupRetrieval
+from mmjax.evaluation.inverted_retrieval import InvertedRetrieval
 from mmjax.evaluation.knn import knn
 from mmjax.evaluation.label_retrieval import LabelRetrieval
 from mmjax.evaluation.labelled import labelled_sides
 from mmjax.evaluation.languages import RankConsistency
+from mmjax.evaluation.lexical import LexicalRetrieval
 from mmjax.evaluation.linear_probe import linear_probe
 from mmjax.evaluation.names import side_names
 from mmjax.evaluation.outliers import Outliers
+from mmjax.evaluation.part_composition import PartComposition
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import chance_recall, retrieval
 from mmjax.evaluation.saturation import Platonic
@@ -197,10 +202,15 @@ EVALUATIONS = {
     "linear_probe": LinearProbe,
     "gap": Gap,
     "token_retrieval": TokenRetrieval,
+    "code_overlap": CodeOverlap,
+    "lexical_retrieval": LexicalRetrieval,
     "dbnorm": DBNorm,
     "invgc": InvGC,
     "composition": Composition,
     "stream_composition": StreamComposition,
+    "part_composition": PartComposition,
+    "attribute_insertion": AttributeInsertion,
+    "inverted_retrieval": InvertedRetrieval,
     "few_shot": FewShot,
     "geometry": Geometry,
     "outliers": Outliers,

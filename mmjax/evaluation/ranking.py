@@ -7,7 +7,7 @@ embedding gets no free hits.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mmjax.errors import UserError
 from mmjax.evaluation import inputs, sharded
@@ -55,6 +55,24 @@ def topk(x, y, k: int, *, names=("query", "gallery"), block: int = 1024, mesh: M
     found = sharded.fold(_merge_top, (start["scores"], start["indices"]), queries, gallery, mesh)
     scores, indices = sharded.fetch(found, len(x), mesh)
     return indices, scores
+
+
+def temporary_bytes(queries: int, gallery: int, width: int, *, block: int = 1024, mesh: Mesh) -> int:
+    """What a device takes beside its rows while `retrieval_ranks` counts, as the compiler says; nothing is computed."""
+    lie = NamedSharding(mesh, PartitionSpec(sharded.batch_axes(mesh)))
+
+    def blocks(rows, *shape, dtype=jnp.float32):
+        count = sharded.block_count(mesh, block, rows)
+        return jax.ShapeDtypeStruct((count, min(block, rows), *shape), dtype, sharding=lie)
+
+    def side(rows):
+        number = blocks(rows, dtype=jnp.int32)
+        return {"x": blocks(rows, width), "id": number, "index": number}
+
+    best = {"best": (blocks(queries), blocks(queries, dtype=jnp.int32))}
+    count = blocks(queries, dtype=jnp.int32)
+    compiled = sharded.fold.lower(_count_before, count, side(queries) | best, side(gallery), mesh).compile()
+    return compiled.memory_analysis().temp_size_in_bytes
 
 
 def _same_id(queries, gallery):

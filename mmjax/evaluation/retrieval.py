@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from mmjax.errors import UserError
 from mmjax.evaluation import inputs
+from mmjax.evaluation.hubness import skewness
 from mmjax.evaluation.ranking import retrieval_ranks, topk
 
 
@@ -31,7 +32,8 @@ def retrieval(
     For each direction, `image_to_text_` before: `R@K` (share of queries with a correct item among the first K; left out
     where K exceeds the gallery, since then every ranking scores 1), `mean_rank` (from 1), `median_rank` (the median of
     the ranks from 0, rounded down, plus 1), `MRR` (mean of 1/rank), `mAP@10` (mean average precision, see
-    `average_precision`), `queries` (how many counted: one without a correct item in the gallery does not).
+    `average_precision`), `hubness` (skewness of the 10-occurrence, see `mmjax.evaluation.hubness`), `queries` (how many
+    counted: one without a correct item in the gallery does not).
 
     Args:
         x: (N, D) unit rows, the first of `names`.
@@ -98,6 +100,7 @@ def one_way(
         "median_rank": np.floor(np.median(ranks)) + 1,
         "MRR": np.mean(1 / (ranks + 1.0)),
         "mAP@10": np.mean(average_precision(relevant, correct[used])),
+        "hubness": skewness(np.bincount(nearest.ravel(), minlength=len(y))),
         "queries": len(ranks),
     }
     return {f"{names[0]}_to_{names[1]}_{name}": float(value) for name, value in metrics.items()}

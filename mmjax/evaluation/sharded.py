@@ -39,12 +39,16 @@ def place(mesh: Mesh, block: int, **arrays: np.ndarray) -> dict[str, jax.Array]:
     `index` (int32) is added: the row's number, and -1 in the rows that fill up the last blocks (their values are 0).
     """
     rows = len(next(iter(arrays.values())))
-    block = min(block, rows)
-    blocks = -(-rows // (block * shards(mesh))) * shards(mesh)
+    blocks, block = block_count(mesh, block, rows), min(block, rows)
     index = np.full(blocks * block, -1, np.int32)
     index[:rows] = np.arange(rows)
     sharding = NamedSharding(mesh, PartitionSpec(batch_axes(mesh)))
     return {name: blocked(array, blocks, block, sharding) for name, array in (arrays | {"index": index}).items()}
+
+
+def block_count(mesh: Mesh, block: int, rows: int) -> int:
+    """Into how many blocks `rows` rows are cut: as many on every device."""
+    return -(-rows // (min(block, rows) * shards(mesh))) * shards(mesh)
 
 
 def blocked(array: np.ndarray, blocks: int, block: int, sharding: NamedSharding) -> jax.Array:

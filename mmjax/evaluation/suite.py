@@ -30,7 +30,7 @@ class Suite:
             for name, e in self.evaluations.items()
         }
         self._encode = make_encoder(experiment.model, experiment.teachers, experiment.mesh)
-        self._objective = experiment.objective
+        self._objective, self._model = experiment.objective, experiment.model
         self._bases = functools.partial(base_streams, experiment.model, experiment.teachers)
 
     def due(self, state, step: int) -> dict[str, float]:
@@ -46,7 +46,8 @@ class Suite:
         devices = batch_devices(self._mesh)
         encode = functools.partial(self._encode, params)
         part = lambda name: (self._objective.part(name), params["objective"].get(name, {}))  # noqa: E731
-        return Embeddings(encode, self._data, -(-BATCH // devices) * devices, self._mesh, self._bases, part)
+        rows, model = -(-BATCH // devices) * devices, (self._model, params["model"])
+        return Embeddings(encode, self._data, rows, self._mesh, self._bases, part, model)
 
     def _run(self, state, names: list[str]) -> dict[str, float]:
         results = {}

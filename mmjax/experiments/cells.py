@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,23 +19,26 @@ class Sweep:
     Attributes:
         cells: name -> changes: "arg" is the argument of get_config, every other key a dotted config key.
         seeds: every cell is run with `config.seed` at each.
-        baseline: the cell that the others are compared with; empty: none.
+        baseline: the cell that the others are compared with, or settings such as "loss=softmax", with which each is
+            then compared where all its others are the same; empty: none.
         metrics: what the report shows first; none: every share (recall, accuracy) that was measured.
     """
 
     cells: Mapping[str, Mapping[str, Any]]
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Sequence[int] = (0, 1, 2)
     baseline: str = ""
-    metrics: tuple[str, ...] = ()
+    metrics: Sequence[str] = ()
 
     def __post_init__(self):
+        if isinstance(self.metrics, str) or isinstance(self.seeds, str):
+            raise UserError("metrics or seeds of a sweep are one text", remedy='give several: metrics=("val/...",)')
         if not self.cells:
             raise UserError("a sweep without cells", remedy="give at least one: {name: {key: value}}")
         for name, changes in self.cells.items():
             _check_cell(name, changes)
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UserError(f"seeds = {self.seeds} of a sweep", remedy="give one or more, each once")
-        if self.baseline and self.baseline not in self.cells:
+        if self.baseline and not is_baseline(self.baseline, self.cells):
             raise UserError(
                 f"the baseline {self.baseline!r} is no cell of the sweep", remedy=f"cells: {'; '.join(self.cells)}"
             )
@@ -61,6 +64,57 @@ def grid(choices: Mapping[str, Sequence]) -> dict[str, dict[str, Any]]:
     if len(cells) < len(combinations):
         raise UserError("two cells of the grid have one name", remedy="give values that differ, or name the cells")
     return cells
+
+
+def baseline_of(baseline: str, cell: str, cells: Collection[str]) -> str:
+    """The cell that another one is compared with; empty if that is itself or there is none.
+
+    Args:
+        baseline: a cell, or settings such as "loss=softmax" of grid names.
+        cell: which is compared.
+        cells: all names.
+    """
+    settings = _settings(cell) | _settings(baseline)
+    other = baseline if baseline in cells else ",".join(f"{key}={value}" for key, value in settings.items())
+    return other if other in cells and other != cell and baseline else ""
+
+
+def is_baseline(baseline: str, cells: Collection[str]) -> bool:
+    """Whether a name is a cell's, or settings with which some cell can be compared."""
+    return baseline in cells or any(baseline_of(baseline, cell, cells) for cell in cells)
+
+
+def numeric_axis(names: Sequence[str]) -> tuple[str, dict[str, dict[float, str]]] | None:
+    """The last key of grid names whose values are numbers, three or more of them, so that results can be drawn over it.
+
+    Returns:
+        (key, lines): lines has, by the rest of the names, value -> name. None if there is no such key, or the names are
+        not all such as `grid` makes them, of the same keys.
+    """
+    parsed = [_settings(name) for name in names]
+    if any(list(p) != list(parsed[0]) or name.count(",") + 1 != len(p) for name, p in zip(names, parsed, strict=True)):
+        return None
+    for key in reversed(parsed[0]):
+        values = [_number(p[key]) for p in parsed]
+        if None not in values and len(set(values)) > 2:
+            lines: dict[str, dict[float, str]] = {}
+            for name, value, p in zip(names, values, parsed, strict=True):
+                rest = ",".join(f"{k}={v}" for k, v in p.items() if k != key)
+                lines.setdefault(rest, {})[value] = name
+            return key, lines
+    return None
+
+
+def _settings(name: str) -> dict[str, str]:
+    """Key -> value of a grid name."""
+    return dict(part.split("=", 1) for part in name.split(",") if "=" in part)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _short_names(keys: list[str]) -> dict[str, str]:

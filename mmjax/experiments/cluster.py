@@ -35,9 +35,11 @@ def cluster_run(workdir: str, *, stream: str, clusters: int, least: int, out: st
         {"out", "samples", "groups", "smallest"}.
 
     Raises:
-        UserError: the run was trained on a mixture or a selection, samples lack the stream, or no group is large
-            enough.
+        UserError: the run was trained on a mixture or a selection, samples lack the stream, no group is large enough,
+            or `out` is no .npy.
     """
+    if Path(out).suffix != ".npy":
+        raise UserError(f"cannot write {out!r}", where="--out", remedy="end its name in .npy")
     experiment, state = load(workdir)
     config, source = experiment.config, open_data(experiment.config.data)
     data = config.data
@@ -54,7 +56,7 @@ def cluster_run(workdir: str, *, stream: str, clusters: int, least: int, out: st
     if data.groups:
         labels = _numbered(np.stack([load_groups(data.groups, len(source)), labels], axis=1))
     groups = merged(x, labels, least)
-    np.save(Path(out).with_suffix(".npy"), groups)
+    np.save(out, groups)
     sizes = np.bincount(groups)
     return {"out": str(out), "samples": len(groups), "groups": len(sizes), "smallest": int(sizes.min())}
 

@@ -8,15 +8,16 @@ from mmjax import config as config_lib
 from mmjax.errors import UserError
 from mmjax.experiments.charts import charts
 from mmjax.experiments.comparison import (
+    MEANING_OF_VERDICTS,
     difference_table,
     hash_table,
     key_table,
     markdown,
-    meaning_of_verdicts,
     value_table,
 )
+from mmjax.experiments.notes import notes
 from mmjax.experiments.report import Query, template, write_page
-from mmjax.experiments.study import Study, notes, read_study
+from mmjax.experiments.study import Study, read_study
 
 QUERIES, HITS, MOST_CELLS = 4, 5, 6
 
@@ -59,19 +60,20 @@ def render(study: Study, title: str, retrieved: Mapping[str, Sequence[Query]], t
         notes=[*notes(study), *told],
         values=value_table(study, study.metrics),
         differences=differences if differences.rows else None,
-        verdicts=meaning_of_verdicts(study),
+        verdicts=MEANING_OF_VERDICTS,
         others=value_table(study, others) if others else None,
         charts=charts(study),
         retrieved=retrieved,
         changes=key_table(study),
         hashes=hash_table(study),
         environment=[(k, str(v)) for k, v in config_lib.flatten(_first(study).environment)],
+        sweeps=[shlex.join(command) for command in study.sweeps],
         commands=[shlex.join(command) for command in study.commands.values()],
     )
 
 
 def nearest_of(run) -> list[Query]:
-    """Some texts with the pictures nearest to them under a run's newest checkpoint; none if it has no such retrieval."""
+    """Some texts and the pictures nearest to them under a run's newest checkpoint; none without such a retrieval."""
     from mmjax.evaluation.suite import Suite, weights
     from mmjax.experiments.gallery import nearest_pictures
     from mmjax.experiments.results import pictures_and_captions

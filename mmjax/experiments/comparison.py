@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mmjax.evaluation.table import ABSENT, parse_metric
+from mmjax.experiments.notes import notes
 from mmjax.experiments.statistics import LEAST_SEEDS, mean_sd, verdict
-from mmjax.experiments.study import Study, notes
+from mmjax.experiments.study import Study
+
+MEANING_OF_VERDICTS = (
+    "A verdict is given where the 95 % bootstrap interval of the paired differences leaves out 0, from "
+    f"{LEAST_SEEDS} seeds on. With {LEAST_SEEDS} the interval is their range, so a verdict says that all seeds agree: "
+    "of two equal cells, 1 comparison in 4 would by chance."
+)
 
 
 class Grid(NamedTuple):
@@ -26,17 +33,18 @@ def value_table(study: Study, metrics: Sequence[str]) -> Grid:
 
 def difference_table(study: Study) -> Grid:
     """Difference to the baseline, its 95 % interval, and the verdict."""
-    others = [cell for cell in study.cells if study.baseline and cell != study.baseline]
+    others = [cell for cell in study.cells if study.baseline_of(cell)]
     rows = [(cell, *(difference_text(study, cell, metric) for metric in study.metrics)) for cell in others]
-    return Grid(
-        f"Difference to {study.baseline}, paired by seed [95 % interval]", ("", *map(heading, study.metrics)), rows
-    )
+    title = f"Difference to {study.baseline}, paired by seed [95 % interval]"
+    return Grid(title, ("", *map(heading, study.metrics)), rows)
 
 
 def key_table(study: Study) -> Grid:
-    """The config keys that differ between cells, and no others."""
-    rows = [(key, *map(_key_text, values)) for key, values in study.changed_keys().items()]
-    return Grid("Config differences", ("key", *study.cells), rows)
+    """The config keys that differ between cells, and no others; the more numerous go down the page."""
+    changed = study.changed_keys()
+    columns = [("", *study.cells), *((key, *map(_key_text, values)) for key, values in changed.items())]
+    headings, *rows = zip(*columns, strict=True) if len(changed) < len(study.cells) else columns
+    return Grid("Config differences", tuple(headings), list(rows) if changed else [])
 
 
 def hash_table(study: Study) -> Grid:
@@ -55,7 +63,8 @@ def value_text(study: Study, cell: str, metric: str) -> str:
     if not values:
         return ABSENT
     mean, sd = mean_sd(list(values.values()))
-    text = number(mean, metric) if math.isnan(sd) else f"{number(mean, metric)} ± {number(sd, metric)}"
+    spread = "" if math.isnan(sd) else f" ± {number(sd, metric) if parse_metric(metric) else format(sd, '.2g')}"
+    text = number(mean, metric) + spread
     return text + f" ({len(values)} of {seeds})" * (len(values) < seeds)
 
 
@@ -82,26 +91,16 @@ def heading(metric: str) -> str:
     return metric.removeprefix("val/").replace("/", ": ", 1)
 
 
-def meaning_of_verdicts(study: Study) -> str:
-    """What the verdicts of this study rest on."""
-    seeds = max(len(runs) for runs in study.cells.values())
-    return (
-        "A verdict is given where the 95 % bootstrap interval of the paired differences leaves out 0, from "
-        f"{LEAST_SEEDS} seeds on. With {LEAST_SEEDS} the interval is their range, so a verdict says that all seeds agree: of two "
-        f"equal cells, 1 comparison in 4 would. Here there are up to {seeds} seeds, and many comparisons give some by chance."
-    )
-
-
 def markdown(study: Study, title: str) -> str:
-    """All tables, notes and commands as one Markdown text."""
+    """All tables and notes, and the sweeps' commands, as one Markdown text."""
     tables = [value_table(study, study.metrics), difference_table(study), key_table(study), hash_table(study)]
     parts = [f"# {title}", *(f"- {note}" for note in notes(study))]
     for table in filter(lambda table: table.rows, tables):
         parts += [f"## {table.title}", markdown_table(table)]
         if table is tables[1]:
-            parts.append(meaning_of_verdicts(study))
-    if study.commands:
-        parts += ["## Commands", "```\n" + "\n".join(map(shlex.join, study.commands.values())) + "\n```"]
+            parts.append(MEANING_OF_VERDICTS)
+    if study.sweeps:
+        parts += ["## Commands", "```\n" + "\n".join(map(shlex.join, study.sweeps)) + "\n```"]
     return "\n\n".join(parts).replace("\n\n- ", "\n- ").replace(f"# {title}\n- ", f"# {title}\n\n- ", 1) + "\n"
 
 

@@ -35,9 +35,9 @@ def print_costs(jobs: Sequence[Job]) -> dict:
         numbers = (len(group), steps, group[0].config.batch_size, parameters)
         rows.append((cell, *(f"{n:,}" for n in numbers), f"{flops:.3g}", f"{flops * steps * len(group):.3g}"))
     widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
-    for row in (HEADINGS, *rows):
-        first, *others = (text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(row, widths)))
-        print("  ".join((first, *others)))
+    for cell, *numbers in (HEADINGS, *rows):
+        padded = [text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True)]
+        print("  ".join((cell.ljust(widths[0]), *padded)))
     print(f"{len(jobs)} runs, {total:.3g} FLOPs in training")
     return {"runs": len(jobs), "flops": total}
 

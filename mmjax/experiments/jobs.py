@@ -1,9 +1,14 @@
-"""The runs of a sweep, each as the command that makes it, checked before any is started."""
+"""The runs of a sweep, each as the command that makes it, checked before any is started.
+
+In the values of a cell's changes {workdir} stands for the sweep's folder and {seed} for the seed, so that a cell can go
+on from another one's run: {"init_from": "{workdir}/first/seed_{seed}"}.
+"""
 
 import difflib
+import re
 import runpy
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +21,17 @@ from mmjax.experiments.cells import ARGUMENT, Sweep
 
 
 class Job(NamedTuple):
-    """One run of a sweep: a cell at a seed, its folder, the flags of `mmjax train` that make it, and its config."""
+    """One run of a sweep: a cell at a seed, its folder, the flags of `mmjax train` that make it, and its config.
+
+    `needs` are the names of the runs whose folders it reads, which must be finished before it starts.
+    """
 
     cell: str
     seed: int
     folder: Path
     flags: tuple[str, ...]
     config: Any
+    needs: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,10 +65,12 @@ def list_jobs(file: str, sweep: Sweep, workdir: Path) -> list[Job]:
     """Every cell at every seed, seed by seed, so that an interrupted sweep has compared all cells at the first seeds.
 
     Raises:
-        UserError: a key that does not exist, a value of another type, two cells with one config, a metric that no cell
-            measures.
+        UserError: a key that does not exist, a value of another type, a run that needs a later one, two cells with one
+            config, a metric that no cell measures.
     """
+    workdir = workdir.absolute()
     jobs = [_job(file, cell, changes, seed, workdir) for seed in sweep.seeds for cell, changes in sweep.cells.items()]
+    jobs = [job._replace(needs=_needs(job, jobs[:i], jobs[i:])) for i, job in enumerate(jobs)]
     seen: dict[str, Job] = {}
     for job in jobs:
         same = seen.setdefault(config_lib.to_json(job.config), job)
@@ -103,6 +114,7 @@ def resolve(argv: Iterable[str]):
 
 
 def _job(file: str, cell: str, changes: Mapping, seed: int, workdir: Path) -> Job:
+    changes = {key: _filled(value, {"{workdir}": str(workdir), "{seed}": str(seed)}) for key, value in changes.items()}
     try:
         _check_keys(file, changes)
         argv = train_flags(file, changes, seed)
@@ -112,6 +124,27 @@ def _job(file: str, cell: str, changes: Mapping, seed: int, workdir: Path) -> Jo
         where = f"cell {cell!r}" + (f"; {error.where}" if error.where else "")
         raise UserError(error.what, where=where, remedy=error.remedy) from error
     return Job(cell, seed, workdir / cell / f"seed_{seed}", argv, config)
+
+
+def _needs(job: Job, before: Sequence[Job], after: Sequence[Job]) -> tuple[str, ...]:
+    """Names of the jobs whose folders a job's flags name; UserError if it is not `before` this one."""
+
+    def named(other: Job) -> bool:
+        return any(re.search(re.escape(str(other.folder)) + r"(?![\w.=+:@-])", flag) for flag in job.flags)
+
+    for other in filter(named, after):
+        remedy = "let the cell come first that others go on from"
+        raise UserError(f"{job.name} needs {other.name}, which runs no earlier", where="get_sweep", remedy=remedy)
+    return tuple(other.name for other in before if named(other))
+
+
+def _filled(value, places: Mapping[str, str]):
+    """A value, every text in it with its places filled."""
+    if isinstance(value, list | tuple):
+        return tuple(_filled(v, places) for v in value)
+    for place, text in places.items() if isinstance(value, str) else ():
+        value = value.replace(place, text)
+    return value
 
 
 def _check_keys(file: str, changes: Mapping) -> None:

@@ -15,11 +15,15 @@ TICK = 0.05  # seconds between two looks at the processes
 
 
 class Command(NamedTuple):
-    """`mmjax` with `argv`, what it says appended to `log`; `name` is how messages call it."""
+    """`mmjax` with `argv`, what it says appended to `log`; `name` is how messages call it.
+
+    It starts when the commands that it `needs`, by name, have ended well, if they are among those that run.
+    """
 
     name: str
     argv: tuple[str, ...]
     log: Path
+    needs: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -33,34 +37,46 @@ class Outcome(NamedTuple):
 def run_all(
     commands: Sequence[Command],
     processes: int,
-    ended: Callable[[Command, Outcome], None],
+    ended: Callable[[Command, Outcome], bool],
     stop: Callable[[], str] = str,
 ) -> None:
-    """Run commands, at most `processes` at a time, in order; no failure keeps the others from running.
+    """Run commands, at most `processes` at a time; a failure keeps only those from running that need the failed one.
 
     Args:
-        commands: what is run, each in a process of its own.
+        commands: what is run, each in a process of its own; those that are needed come first.
         processes: how many run at once.
-        ended: called with each command that has ended.
+        ended: called with each command that has ended; whether it ended well.
         stop: empty, or the name of a signal: then nothing more is started and what runs gets SIGTERM, once.
     """
-    waiting, running, told = list(commands), {}, False
+    waiting, running, failed, told = list(commands), {}, set(), False
     try:
         while waiting or running:
             if stop() and not told:
                 waiting, told = [], True
                 for child in running.values():
                     child.process.terminate()
-            while waiting and len(running) < processes:
-                command = waiting.pop(0)
+            for command in list(waiting):
+                if lost := sorted(failed.intersection(command.needs)):
+                    waiting.remove(command)
+                    failed.add(command.name)
+                    ended(command, Outcome(None, f"it needs {', '.join(lost)}", 0.0))
+            while len(running) < processes and (command := _ready(waiting, running)):
+                waiting.remove(command)
                 running[command] = _start(command)
             for command in [c for c, child in running.items() if child.process.poll() is not None]:
-                ended(command, _outcome(command, running.pop(command)))
+                outcome = _outcome(command, running.pop(command))
+                failed |= set() if ended(command, outcome) else {command.name}
             time.sleep(TICK)
     finally:
         for child in running.values():
             child.process.kill()
             child.process.wait()
+
+
+def _ready(waiting: Sequence[Command], running) -> Command | None:
+    """The first command that waits for no other."""
+    pending = {command.name for command in (*waiting, *running)}
+    return next((command for command in waiting if not pending.intersection(command.needs)), None)
 
 
 class _Child(NamedTuple):

@@ -3,8 +3,8 @@
 import json
 import math
 from collections.abc import Mapping
-from functools import cached_property
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Run:
         environment: environment.json.
         history: the rows of metrics.jsonl.
         trouble: "" of a finished run, else why it has no results, such as "stopped after step 40 of 300".
+        sweep: the folder of the sweep that it is of, or its own.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Run:
     environment: Mapping
     history: list[dict]
     trouble: str
+    sweep: Path
 
     @cached_property
     def results(self) -> dict[str, float]:
@@ -56,13 +58,21 @@ class Run:
 
     @cached_property
     def identity(self) -> str:
-        """What two runs have in common that must end with the same bits: their config, but for what changes none."""
+        """What two runs have in common that must end with the same bits: their config, but for what changes none.
+
+        The folders of other runs that it goes on from count by their place in the sweep.
+        """
         leaves = dict(config_lib.flatten(self.config))
-        return repr(sorted((k, repr(v)) for k, v in leaves.items() if not k.startswith(config_lib.FREE_ON_RESUME)))
+        text = repr(sorted((k, repr(v)) for k, v in leaves.items() if not k.startswith(config_lib.FREE_ON_RESUME)))
+        return text.replace(str(self.sweep.absolute()), "{workdir}")
 
 
-def read_run(folder: Path) -> Run | None:
+def read_run(folder: Path, sweep: Path | None = None) -> Run | None:
     """The run in a folder, or None if none was started there.
+
+    Args:
+        folder: its workdir.
+        sweep: the folder of the sweep that it is of; None: it is of none.
 
     Raises:
         UserError: a file of it is damaged.
@@ -76,7 +86,7 @@ def read_run(folder: Path) -> Run | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         remedy = "restore it from a copy, or leave this folder out"
         raise UserError("environment.json is damaged", where=str(folder), remedy=remedy) from error
-    return Run(folder, config, environment, history, _trouble(folder, config, history))
+    return Run(folder, config, environment, history, _trouble(folder, config, history), sweep or folder)
 
 
 def _trouble(folder: Path, config, history: list[dict]) -> str:

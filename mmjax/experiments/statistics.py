@@ -37,9 +37,9 @@ def paired_difference(
 ) -> Difference | None:
     """The difference of two cells over the seeds that both have; None if there is none.
 
-    The interval is the percentile bootstrap of the mean difference (Efron 1979), with resamples of a fixed seed, so that
-    it is the same each time. Of three seeds it is the range of the three differences: a resample of one value alone has
-    the probability 1/27, more than the 2.5 % cut off on either side.
+    The interval is the percentile bootstrap of the mean difference (Efron 1979), with resamples of a fixed seed, so
+    that it is the same each time. Of three seeds it is the range of the three differences: a resample of one value
+    alone has the probability 1/27, more than the 2.5 % cut off on either side.
 
     Args:
         values, baseline: seed -> value.

@@ -1,8 +1,6 @@
-"""Several runs side by side: cells of seeds, what they are compared with, and what must be said about them."""
+"""Several runs side by side: cells of seeds, and what they are compared with."""
 
 import itertools
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +8,10 @@ from pathlib import Path
 from mmjax import config as config_lib
 from mmjax.errors import UserError
 from mmjax.evaluation.table import parse_metric
+from mmjax.experiments.cells import baseline_of, is_baseline
 from mmjax.experiments.runs import Run, read_run
-from mmjax.experiments.sweep import RECORD, read_record
 from mmjax.experiments.statistics import Difference, paired_difference
+from mmjax.experiments.sweep import RECORD, read_record
 
 HEADLINES = ("R@1", "acc1", "top1", "accuracy")
 
@@ -23,8 +22,9 @@ class Study:
 
     Attributes:
         cells: name -> seed -> run; the seeds of a cell differ in nothing else.
-        baseline: the cell that the others are compared with; empty: none.
+        baseline: the cell that the others are compared with, or settings of it (`cells.baseline_of`); empty: none.
         metrics: what is compared, in order.
+        sweeps: the command of each sweep.
         commands: the command of each run that a sweep made, by the run's name.
         absent: names of runs that were never started.
     """
@@ -32,7 +32,8 @@ class Study:
     cells: Mapping[str, Mapping[int, Run]]
     baseline: str
     metrics: tuple[str, ...]
-    commands: Mapping[str, str]
+    sweeps: Sequence[Sequence[str]]
+    commands: Mapping[str, Sequence[str]]
     absent: tuple[str, ...] = ()
 
     def values(self, cell: str, metric: str) -> dict[int, float]:
@@ -40,19 +41,24 @@ class Study:
         return {seed: run.results[metric] for seed, run in self.cells[cell].items() if metric in run.results}
 
     def difference(self, cell: str, metric: str) -> Difference | None:
-        """The cell less the baseline over their common seeds; None if there are none, or the data are not the same."""
-        if not self.baseline or cell == self.baseline or not self.same_data(cell, metric):
+        """The cell less its baseline over their common seeds; None if there are none, or the data are not the same."""
+        other = self.baseline_of(cell)
+        if not other or not self.same_data(cell, metric):
             return None
-        return paired_difference(self.values(cell, metric), self.values(self.baseline, metric))
+        return paired_difference(self.values(cell, metric), self.values(other, metric))
+
+    def baseline_of(self, cell: str) -> str:
+        """The cell that another one is compared with, or ""."""
+        return baseline_of(self.baseline, cell, self.cells)
 
     def same_data(self, cell: str, metric: str) -> bool:
-        """Whether a metric of a cell and of the baseline was measured on the same data."""
-        name = metric.split("/")[1]
-        own, other = (data_of(self.cells[c]) for c in (cell, self.baseline))
+        """Whether a metric of a cell and of its baseline was measured on the same data."""
+        name = "train" if metric.startswith("train/") else metric.split("/")[1]
+        own, other = (data_of(self.cells[c]) for c in (cell, self.baseline_of(cell)))
         return all(own.get(key) == other.get(key) for key in (name, f"{name} train"))
 
     def changed_keys(self) -> dict[str, list]:
-        """Config key -> its value in every cell, of the keys whose values differ; "absent" where there is no such key."""
+        """Config key -> its value in every cell, of the keys whose values differ; "absent" where there is none."""
         configs = [dict(config_lib.flatten(next(iter(runs.values())).config)) for runs in self.cells.values()]
         keys = sorted(set().union(*configs) - {"seed"})
         values = {key: [config.get(key, "absent") for config in configs] for key in keys}
@@ -67,7 +73,7 @@ def read_study(folders: Sequence[str | Path], baseline: str = "") -> Study:
     Raises:
         UserError: a folder without runs, a baseline that is no cell, a cell whose seeds had different data.
     """
-    cells, metrics, commands, absent, asked = {}, [], {}, [], []
+    cells, metrics, sweeps, commands, absent, asked = {}, [], [], {}, [], []
     for folder in map(Path, folders):
         if (folder / RECORD).exists():
             prefix = f"{folder.absolute().name}/" if len(folders) > 1 else ""
@@ -75,6 +81,7 @@ def read_study(folders: Sequence[str | Path], baseline: str = "") -> Study:
             metrics += [m for m in record["metrics"] if m not in metrics]
             asked += [prefix + record["baseline"]] * bool(record["baseline"])
             absent += _read_cells(folder, prefix, record, cells, commands)
+            sweeps.append(("mmjax", "sweep", f"--config={record['config']}", f"--workdir={folder}"))
         elif run := read_run(folder):
             _add_single(folder, run, cells)
         else:
@@ -82,13 +89,13 @@ def read_study(folders: Sequence[str | Path], baseline: str = "") -> Study:
             raise UserError("no run and no sweep here", where=str(folder), remedy=remedy)
     if not cells:
         raise UserError("none of the runs was started", where=str(folders[0]), remedy="mmjax sweep starts them")
-    if baseline and baseline not in cells:
+    if baseline and not is_baseline(baseline, cells):
         raise UserError(f"no cell {baseline!r}", where="--baseline", remedy=config_lib.nearest(baseline, cells))
     for name, runs in cells.items():
         _check_data(name, runs)
-    baseline = baseline or next((name for name in asked if name in cells), "" if asked or absent else next(iter(cells)))
-    study = Study(cells, baseline, tuple(metrics), commands, tuple(absent))
-    return study if metrics else Study(cells, baseline, _headlines(study), commands, tuple(absent))
+    usable = (name for name in asked if is_baseline(name, cells))
+    baseline = baseline or next(usable, "" if asked or absent else next(iter(cells)))
+    return Study(cells, baseline, tuple(metrics) or _headlines(cells), sweeps, commands, tuple(absent))
 
 
 def data_of(runs: Mapping[int, Run]) -> Mapping[str, str]:
@@ -96,35 +103,13 @@ def data_of(runs: Mapping[int, Run]) -> Mapping[str, str]:
     return next(iter(runs.values())).data
 
 
-def notes(study: Study) -> list[str]:
-    """Sentences on what is missing, and on what differs beside the configs."""
-    runs = {_name(cell, seed): run for cell, seeds in study.cells.items() for seed, run in seeds.items()}
-    lines = [f"{name}: {run.trouble}; its results are left out." for name, run in runs.items() if run.trouble]
-    lines += [f"{name}: not started." for name in study.absent]
-    return lines + _missing(study) + _other_data(study) + _other_environments(runs) + reruns(runs)
-
-
-def reruns(runs: Mapping[str, Run]) -> list[str]:
-    """Sentences on finished runs of the same config, seed and data: whether their final parameters agree in every bit."""
-    groups: dict[str, list[str]] = {}
-    for name, run in runs.items():
-        if not run.trouble:
-            groups.setdefault(run.identity + json.dumps(dict(run.data), sort_keys=True), []).append(name)
-    lines = []
-    for names in filter(lambda names: len(names) > 1, groups.values()):
-        found = {runs[name].parameters for name in names}
-        said = "agree in every bit" if len(found) == 1 else "DIFFER"
-        lines.append(f"{', '.join(names)} have the same config and seed; their final parameters {said}.")
-    return lines
-
-
 def _read_cells(folder: Path, prefix: str, record: Mapping, cells: dict, commands: dict) -> list[str]:
     """Add the runs of a sweep to `cells`, and their commands; the names of those that were never started."""
     absent = []
     for cell, seed in itertools.product(record["cells"], record["seeds"]):
-        name = _name(prefix + cell, seed)
-        commands[name] = record["commands"][_name(cell, seed)]
-        if run := read_run(folder / cell / f"seed_{seed}"):
+        name = run_name(prefix + cell, seed)
+        commands[name] = record["commands"][run_name(cell, seed)]
+        if run := read_run(folder / cell / f"seed_{seed}", folder):
             cells.setdefault(prefix + cell, {})[seed] = run
         else:
             absent.append(name)
@@ -155,51 +140,13 @@ def _check_data(name: str, runs: Mapping[int, Run]) -> None:
             )
 
 
-def _headlines(study: Study) -> tuple[str, ...]:
+def _headlines(cells: Mapping[str, Mapping[int, Run]]) -> tuple[str, ...]:
     """Every first share (R@1, accuracy) that a run has; if there is none, every result."""
-    found = dict.fromkeys(k for runs in study.cells.values() for run in runs.values() for k in run.results)
+    found = dict.fromkeys(k for runs in cells.values() for run in runs.values() for k in run.results)
     results = [k for k in found if k.startswith("val/") and not k.endswith("queries")]
     return tuple(k for k in results if (m := parse_metric(k)) and m.measure in HEADLINES) or tuple(results)
 
 
-def _missing(study: Study) -> list[str]:
-    lines = []
-    for metric in study.metrics:
-        lacking = [
-            _name(cell, seed)
-            for cell, runs in study.cells.items()
-            for seed, run in runs.items()
-            if not run.trouble and metric not in run.results
-        ]
-        lines += [f"{metric} is missing (not measured, or not finite) in {', '.join(lacking)}."] * bool(lacking)
-    return lines
-
-
-def _other_data(study: Study) -> list[str]:
-    if not study.baseline:
-        return []
-    base, lines = data_of(study.cells[study.baseline]), []
-    for cell, runs in study.cells.items():
-        other = [k for k in sorted({*base, *data_of(runs)}) if base.get(k) != data_of(runs).get(k)]
-        told = (
-            f"{cell} has other data than {study.baseline}: {', '.join(other)}; what was measured there is not compared."
-        )
-        lines += [told] * bool(other)
-    return lines
-
-
-def _other_environments(runs: Mapping[str, Run]) -> list[str]:
-    """What of the environment differs between runs, each value with how many runs have it."""
-    flat = [
-        dict(config_lib.flatten({k: v for k, v in run.environment.items() if k != "data"})) for run in runs.values()
-    ]
-    lines = []
-    for key in sorted(set().union(*flat)):
-        counts = Counter(str(environment.get(key, "absent")) for environment in flat)
-        told = ", ".join(f"{value} ({count} runs)" for value, count in counts.items())
-        lines += [f"The runs differ in {key}: {told}."] * (len(counts) > 1)
-    return lines
-
-
-def _name(cell: str, seed: int) -> str:
+def run_name(cell: str, seed: int) -> str:
+    """How tables and notes call a run."""
     return f"{cell} seed {seed}"

@@ -15,7 +15,6 @@ from mmjax import config as config_lib
 from mmjax.errors import UserError
 from mmjax.experiments.cells import Sweep
 from mmjax.experiments.cost import print_costs
-from mmjax.experiments.fingerprint import parameters_hash
 from mmjax.experiments.jobs import Job, list_jobs, read_sweep, select
 from mmjax.experiments.processes import Command, Outcome, run_all
 from mmjax.training.stopping import stop_signals
@@ -57,17 +56,17 @@ def sweep(
     chosen = select(jobs, only=only, seeds=seeds)
     if dry_run:
         return print_costs(chosen)
+    _check_needs(chosen, jobs)
     with locked(workdir):
-        _settle(workdir, file, plan, jobs)
+        settle(workdir, file, plan, jobs)
         begin = time.monotonic()
         failed = _run(chosen, processes)
     if failed:
         remedy = "mend it and give the same command again: finished runs are not repeated"
-        told = "\n".join(f"  {job.name}: {reason}\n    log: {job.folder / LOG}" for job, reason in failed.items())
-        raise UserError(f"{len(failed)} of {len(chosen)} runs failed:\n{told}", remedy=remedy)
-    say(f"report: mmjax report {workdir}")
-    done = sum(is_finished(job.folder) for job in jobs)
-    return {"runs": len(jobs), "finished": done, "seconds": round(time.monotonic() - begin, 1)}
+        raise UserError(f"{len(failed)} of {len(chosen)} runs failed:\n" + "\n".join(failed), remedy=remedy)
+    done, seconds = sum(is_finished(job.folder) for job in jobs), time.monotonic() - begin
+    say(f"{done} of {len(jobs)} runs are finished; this took {seconds:.0f} s\nreport: mmjax report {workdir}")
+    return {"runs": len(jobs), "finished": done, "seconds": round(seconds, 1)}
 
 
 def is_finished(folder: Path) -> bool:
@@ -75,21 +74,24 @@ def is_finished(folder: Path) -> bool:
     return (folder / FINISHED).exists()
 
 
-def _run(jobs: Sequence[Job], processes: int) -> dict[Job, str]:
-    """Run the jobs that are not finished; those that failed, with the reason."""
+def _run(jobs: Sequence[Job], processes: int) -> list[str]:
+    """Run the jobs that are not finished; what to say of those that failed."""
     todo = {job.name: job for job in jobs if not is_finished(job.folder)}
-    failed: dict[Job, str] = {}
+    failed: list[str] = []
     if len(todo) < len(jobs):
         say(f"{len(jobs) - len(todo)} of {len(jobs)} runs are finished already")
 
-    def ended(command: Command, outcome: Outcome) -> None:
-        job = todo[command.name]
-        if outcome.result and not outcome.result["stopped"]:
-            _finish(job, outcome)
-        elif not (outcome.result or asked()):
-            failed[job] = outcome.reason
+    def ended(command: Command, outcome: Outcome) -> bool:
+        stopped = outcome.result["stopped"] if outcome.result else ""
+        if well := not (outcome.reason or stopped):
+            write_atomically(todo[command.name].folder / FINISHED, json.dumps({"step": outcome.result["step"]}))
+        elif not asked():
+            reason = f"stopped by {stopped} from outside" if stopped else outcome.reason
+            failed.append(f"  {command.name}: {reason}\n    log: {command.log}")
         number = list(todo).index(command.name) + 1
-        say(f"[{number}/{len(todo)}] {job.name}: {_told(job, outcome, failed)}")
+        how = "failed" if outcome.reason else "stopped" if stopped else "finished"
+        say(f"[{number}/{len(todo)}] {command.name}: {how} after {outcome.seconds:.0f} s")
+        return well
 
     with stop_signals() as asked:
         run_all([_command(job) for job in todo.values()], processes, ended, asked)
@@ -100,25 +102,18 @@ def _run(jobs: Sequence[Job], processes: int) -> dict[Job, str]:
 
 
 def _command(job: Job) -> Command:
-    return Command(job.name, ("train", *job.flags, f"--workdir={job.folder}"), job.folder / LOG)
+    return Command(job.name, ("train", *job.flags, f"--workdir={job.folder}"), job.folder / LOG, job.needs)
 
 
-def _finish(job: Job, outcome: Outcome) -> None:
-    record = {
-        "step": outcome.result["step"],
-        "parameters": parameters_hash(job.folder, outcome.result["step"]),
-        "seconds": round(outcome.seconds, 1),
-    }
-    write_atomically(job.folder / FINISHED, json.dumps(record))
+def _check_needs(chosen: Sequence[Job], jobs: Sequence[Job]) -> None:
+    """Raise `UserError` if a chosen run needs one that is neither chosen nor finished."""
+    names, finished = {job.name for job in chosen}, {job.name for job in jobs if is_finished(job.folder)}
+    for job in chosen:
+        for need in set(job.needs) - names - finished:
+            raise UserError(f"{job.name} needs {need}, which has not run", where="--only, --seeds", remedy="add it")
 
 
-def _told(job: Job, outcome: Outcome, failed: dict[Job, str]) -> str:
-    if is_finished(job.folder):
-        return f"{outcome.seconds:.0f} s"
-    return f"failed: {outcome.reason}" if job in failed else "stopped"
-
-
-def _settle(workdir: Path, file: str, plan: Sweep, jobs: Sequence[Job]) -> None:
+def settle(workdir: Path, file: str, plan: Sweep, jobs: Sequence[Job]) -> None:
     """Write sweep.json, or check that the one there is of the same sweep, to which cells and seeds may be added.
 
     Raises:

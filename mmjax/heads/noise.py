@@ -12,7 +12,7 @@ from mmjax.heads.base import Head
 class NoiseHead(Head):
     """A stream's pooled vectors with Gaussian noise in training, of unit norm again; in evaluation as they are.
 
-    What is trained on such texts meets pictures, which lie beside them, better (XBT, Jang & Lim 2024, arXiv 2405.14715).
+    What is trained on such texts meets pictures, which lie beside them, better (XBT, Jang & Lim 2024, 2405.14715).
 
     Attributes:
         sigma: standard deviation of the noise in every dimension.

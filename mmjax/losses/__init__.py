@@ -15,6 +15,7 @@ from mmjax.losses.input_label import input_label_contrastive
 from mmjax.losses.momentum import local_contrastive, momentum_contrastive
 from mmjax.losses.lexical import lexical_contrastive
 from mmjax.losses.multiview import mv_dhel, mv_infonce
+from mmjax.losses.noisy_hinge import noisy_hinge
 from mmjax.losses.off_diagonal import off_diagonal_distillation
 from mmjax.losses.pairwise import pair_losses, pairwise
 from mmjax.losses.prototypes import prototypical
@@ -51,6 +52,7 @@ __all__ = [
     "mv_dhel",
     "mv_infonce",
     "nearest",
+    "noisy_hinge",
     "off_diagonal_distillation",
     "pair_losses",
     "pairwise",

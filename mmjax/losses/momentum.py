@@ -108,7 +108,8 @@ def local_contrastive(x, tokens, scale, *, token_mask=None, x_present=None, impl
     check_rows(x=x)
     real = jnp.ones(shape, bool) if token_mask is None else token_mask
     real = real & all_present(x_present, count)[:, None]
-    flat = jax.lax.stop_gradient(only_present(tokens, real).reshape(-1, width)).astype(x.dtype)
+    tokens = jnp.where(real[:, :, None], tokens, jnp.zeros((), tokens.dtype))
+    flat = jax.lax.stop_gradient(tokens.reshape(-1, width)).astype(x.dtype)
     check_finite("tokens", flat)
     real, owner = real.reshape(-1), jnp.repeat(jnp.arange(count), shape[1])
 

@@ -37,6 +37,8 @@ def token_rows(tokens, mask=None, *, vector=None, present=None, ids=None) -> Row
         raise ValueError(f"mask is {mask.dtype} {mask.shape}: give bool ({rows}, {count}), one for each token")
     check_present("present", present, rows)
     check_ids(ids, rows)
+    # What padding holds may be anything: it must not reach a product.
+    tokens = tokens if mask is None else jnp.where(mask[:, :, None], tokens, jnp.zeros((), tokens.dtype))
     values = {"tokens": tokens} | ({} if vector is None else {"vector": vector})
     for name, array in values.items():
         if len(array) != rows:
@@ -45,15 +47,11 @@ def token_rows(tokens, mask=None, *, vector=None, present=None, ids=None) -> Row
         check_finite(name, values[name])
     there = all_present(present, rows)
     mask = jnp.ones((rows, count), bool) if mask is None else mask
-    # What padding holds may be anything: it must not reach a product.
-    values["tokens"] = jnp.where(mask[:, :, None], values["tokens"], jnp.zeros((), tokens.dtype))
     facts = {"mask": mask & there[:, None], "present": there, "key": jnp.arange(rows) if ids is None else ids}
     return Rows(values, facts)
 
 
-def token_contrastive(
-    x: Rows, y: Rows, scale, *, score, params=None, label_smoothing=0.0, impl="dense"
-):
+def token_contrastive(x: Rows, y: Rows, scale, *, score, params=None, label_smoothing=0.0, impl="dense"):
     """Symmetric InfoNCE with any similarity of two sets of tokens, mean over anchors.
 
     L = 1/2 mean_i[-log softmax_j(s a_ij)_i] + 1/2 mean_j[-log softmax_i(s b_ij)_j], (a, b) = score(x, y)

@@ -9,6 +9,9 @@ import numpy as np
 from mmjax.losses.masked import masked_mean
 from mmjax.losses.tokens_scores import masked_softmax
 
+# Whether t and v are in: both, neither, t alone, v alone.
+CORNERS = np.array([[True, False, True, False], [True, False, False, True]])
+
 
 def every_coalition(players: int) -> np.ndarray:
     """(2^players, players) bool, all coalitions: with them the interaction is exact."""
@@ -68,14 +71,15 @@ def banzhaf_interactions(z, x_logits, y_logits, x_mask, y_mask, coalitions):
 
     def pair(place):
         is_t, is_v = (jnp.arange(n) == p for n, p in zip((x_count, y_count), place, strict=True))
-        total = 0.0
-        for with_t, with_v in itertools.product((False, True), repeat=2):
+
+        def corner(with_t, with_v):
+            """(B,) mean value of the coalitions with or without either token."""
             members = jnp.where(is_t[None], with_t, in_x), jnp.where(is_v[None], with_v, in_y)
-            values = jax.vmap(mean_value, (0, 0, 0, 0, 0, None, None))(
-                z, x_logits, y_logits, x_mask, y_mask, *members
-            )
-            total += values if with_t == with_v else -values
-        return total
+            each = jax.vmap(mean_value, (0, 0, 0, 0, 0, None, None))
+            return each(z, x_logits, y_logits, x_mask, y_mask, *members)
+
+        both, neither, t_alone, v_alone = jax.vmap(corner)(*CORNERS)
+        return both + neither - t_alone - v_alone
 
     places = jnp.stack(jnp.meshgrid(jnp.arange(x_count), jnp.arange(y_count), indexing="ij"), -1).reshape(-1, 2)
     found = jax.lax.map(pair, places).T.reshape(rows, x_count, y_count)
@@ -83,7 +87,7 @@ def banzhaf_interactions(z, x_logits, y_logits, x_mask, y_mask, coalitions):
 
 
 def interaction_divergence(predicted, interactions, x_mask, y_mask):
-    """Mean KL of the softmax of the interactions from that of the predicted ones: over v for each t, and over t for each v.
+    """Mean KL of the softmax of true interactions from that of predicted ones, over v for each t and over t for each v.
 
     Args:
         predicted, interactions: (B, T, V); no gradient flows to the second.
@@ -96,7 +100,9 @@ def interaction_divergence(predicted, interactions, x_mask, y_mask):
 
     def divergence(axis):
         p, q = (masked_softmax(a, pairs, axis) for a in (goal, predicted))
-        terms = jnp.where(pairs, p * (jnp.log(jnp.where(pairs, p, 1.0) + 1e-12) - jnp.log(jnp.where(pairs, q, 1.0) + 1e-12)), 0.0)
+        terms = jnp.where(
+            pairs, p * (jnp.log(jnp.where(pairs, p, 1.0) + 1e-12) - jnp.log(jnp.where(pairs, q, 1.0) + 1e-12)), 0.0
+        )
         return masked_mean(jnp.sum(terms, axis), jnp.any(pairs, axis))
 
     return divergence(2) + divergence(1)

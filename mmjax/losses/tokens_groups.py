@@ -34,11 +34,12 @@ def grouping_weights(tokens, mask, sentences, *, threshold=None):
         raise ValueError(f"threshold is {threshold}: give a number from 0 to 1")
     mask = jnp.ones(tokens.shape[:2], bool) if mask is None else mask
     there = mask[:, None, :]
-    z = product(sentences, tokens.swapaxes(1, 2).astype(jnp.float32))
+    z = product(sentences, _real(tokens, mask).swapaxes(1, 2))
     least = jnp.min(jnp.where(there, z, jnp.inf), axis=2, keepdims=True)
-    span = jnp.max(jnp.where(there, z, -jnp.inf), axis=2, keepdims=True) - least
-    # Where all cosines are the same, all tokens count alike.
-    stretched = jnp.where(span > 1e-6, (z - least) / jnp.where(span > 1e-6, span, 1.0), 1.0)
+    greatest = jnp.max(jnp.where(there, z, -jnp.inf), axis=2, keepdims=True)
+    span = greatest - least
+    # The best is 1 whatever the division rounds to; where all cosines are the same, all tokens count alike.
+    stretched = jnp.where((z < greatest) & (span > 1e-6), (z - least) / jnp.where(span > 1e-6, span, 1.0), 1.0)
     kept = jnp.where(there & (stretched >= threshold), stretched, 0.0)
     return kept / jnp.maximum(jnp.sum(kept, axis=2, keepdims=True), 1e-6)
 
@@ -46,5 +47,11 @@ def grouping_weights(tokens, mask, sentences, *, threshold=None):
 def sentence_groups(tokens, mask, sentences, *, threshold=None):
     """(B, K, D) of unit norm: the tokens of an image, averaged by `grouping_weights` for each of its sentences."""
     weights = grouping_weights(tokens, mask, sentences, threshold=threshold)
-    groups = product(weights, jnp.where(jnp.isfinite(tokens), tokens, 0.0).astype(jnp.float32))
+    groups = product(weights, _real(tokens, mask))
     return groups * jax.lax.rsqrt(jnp.sum(jnp.square(groups), axis=-1, keepdims=True) + 1e-12)
+
+
+def _real(tokens, mask):
+    """Float32 tokens, padding zero: what it holds must reach neither a product nor a gradient."""
+    tokens = tokens.astype(jnp.float32)
+    return tokens if mask is None else jnp.where(mask[:, :, None], tokens, 0.0)

@@ -21,7 +21,7 @@ def merge_tokens(tokens, mask, scores, count: int, *, neighbours: int = 3):
         neighbours: of which the mean square distance says how dense it is, the token itself among them.
 
     Returns:
-        (B, count, D) float32 and (B, count) bool, the clusters that have a token: as many as tokens where those are few.
+        (B, count, D) float32 and (B, count) bool, the clusters that have a token, of few tokens as many.
 
     Raises:
         ValueError: if `count` is not from 1 to T.
@@ -46,7 +46,9 @@ def _clusters(x, mask, count: int, neighbours: int):
     density = jnp.where(mask, jnp.exp(-jnp.mean(jnp.square(jnp.minimum(nearest, FAR)), axis=1)), -1.0)
     # Among equally dense tokens the first is the denser one, so that of several in one place one is a centre.
     place = jnp.arange(len(x))
-    denser = (density[None, :] > density[:, None]) | ((density[None, :] == density[:, None]) & (place[None] < place[:, None]))
+    denser = (density[None, :] > density[:, None]) | (
+        (density[None, :] == density[:, None]) & (place[None] < place[:, None])
+    )
     farthest = jnp.max(jnp.where(mask[None, :] & mask[:, None], distance, 0.0))
     apart = jnp.min(jnp.where(denser & mask[None, :], distance, jnp.maximum(farthest, 1e-9)), axis=1)
     centres = jax.lax.top_k(jnp.where(mask, apart * density, -1.0), count)[1]

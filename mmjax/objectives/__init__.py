@@ -17,6 +17,7 @@ from mmjax.objectives.long_text import LongText
 from mmjax.objectives.masked_image import MaskedImage
 from mmjax.objectives.multimodal import Gram, MultiView, OneToK, Pairwise, Symile
 from mmjax.objectives.protoclip import ProtoCLIP
+from mmjax.objectives.pseudo_captions import PseudoCaptions
 from mmjax.objectives.ranking import HingeContrastive
 from mmjax.objectives.relieved import RelievedContrastive
 from mmjax.objectives.running import FastCLIP, ISogCLR, SogCLR
@@ -48,6 +49,7 @@ __all__ = [
     "ProtoCLIP",
     "SwAV",
     "Prediction",
+    "PseudoCaptions",
     "RedundancyReduction",
     "RelievedContrastive",
     "SigmoidContrastive",

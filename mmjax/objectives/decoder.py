@@ -49,10 +49,6 @@ class DecoderOptions(nn.Module):
         check_choice(f"{type(self).__name__}.remat", self.remat, REMAT)
         return Spec(**sizes, **norm, **how, act="gelu", dropout=0.0, drop_path=0.0)
 
-    def after_update(self, params):
-        """`params` as they are."""
-        return params
-
 
 class CrossBlock(nn.Module):
     """x + attention(norm(x)), then x + attention of norm(x) to the other modality, then x + mlp(norm(x)).

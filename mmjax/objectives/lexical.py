@@ -35,10 +35,6 @@ class Lexical(nn.Module):
         loss = lexical_contrastive(x, y, self.scale, k=self.k, **sides, impl=self.impl)
         return loss, {"contrastive_loss": loss}
 
-    def after_update(self, params):
-        """Nothing is learned here."""
-        return params
-
     def _words(self, stream, batch, vocabulary):
         """The bag of words of a stream of token ids; None for none."""
         if not stream:

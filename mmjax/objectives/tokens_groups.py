@@ -61,7 +61,7 @@ class DreamLIP(Scaled):
             remedy = 'add config.heads.image_tokens = c.head("tokens", stream="image")'
             raise UserError(f"{self.tokens!r} has no tokens", where="objective dreamlip.tokens", remedy=remedy)
         rows = len(patches.tokens)
-        texts = jnp.stack(sentences, axis=1)
+        texts = jnp.stack([only_present(text, p) for text, p in zip(sentences, there, strict=True)], axis=1)
         tokens = only_present(patches.tokens, here)
         groups = sentence_groups(tokens, patches.mask, texts, threshold=None if self.threshold < 0 else self.threshold)
         present = jnp.stack([all_present(p, rows) & all_present(here, rows) for p in there], axis=1)

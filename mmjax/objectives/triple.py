@@ -53,7 +53,7 @@ class TripleContrastive(Scaled):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""
         scale, form = self.learned_scale(), {"impl": self.impl, "block": self.block}
         anchors, present = vectors_of(self.streams, features, batch)
-        keys, keys_present = vectors_of(self._taught(self.views), features, batch)
+        keys, _ = vectors_of(self._taught(self.views), features, batch)
         keys_present = [batch.get(f"{view}_present") for view in self.views]
         earlier, alpha = self._earlier(keys, keys_present, train), self._alpha(train)
         terms = {"across": [], "within": [], "local": []}

@@ -21,12 +21,14 @@ from mmjax.objectives.long_text import LongText
 from mmjax.objectives.masked_image import MaskedImage
 from mmjax.objectives.multimodal import Gram, MultiView, OneToK, Pairwise, Symile
 from mmjax.objectives.protoclip import ProtoCLIP
+from mmjax.objectives.pseudo_captions import PseudoCaptions
 from mmjax.objectives.ranking import HingeContrastive
 from mmjax.objectives.relieved import RelievedContrastive
 from mmjax.objectives.running import FastCLIP, ISogCLR, SogCLR
 from mmjax.objectives.swav import SwAV
 from mmjax.objectives.tokens import FDT, Cico, Filip, XPool
 from mmjax.objectives.tokens_groups import DreamLIP
+from mmjax.objectives.tokens_levels import HBI
 from mmjax.objectives.tokens_queries import GLSCL
 from mmjax.objectives.triple import TripleContrastive
 from mmjax.objectives.views import CrossViews, Prediction, RedundancyReduction, SwappedMatching
@@ -59,6 +61,7 @@ OBJECTIVES = {
     "relieved": RelievedContrastive,
     "triple": TripleContrastive,
     "off_diagonal": OffDiagonal,
+    "pseudo_captions": PseudoCaptions,
     "captioning": Captioning,
     "masked_image": MaskedImage,
     "hard_negatives": HardNegatives,
@@ -69,6 +72,7 @@ OBJECTIVES = {
     "glscl": GLSCL,
     "dreamlip": DreamLIP,
     "fdt": FDT,
+    "hbi": HBI,
     "lexical": Lexical,
 }
 
@@ -108,9 +112,9 @@ class WeightedObjectives(nn.Module):
         raise UserError(f"no objective {name!r}", where="config.objectives", remedy=remedy)
 
     def after_update(self, params):
-        """Every part's own `after_update` applied to its parameters; a part without parameters has none."""
-        parts = {name: OBJECTIVES[kind](**dict(options), parent=None) for name, kind, options in self.parts}
-        return {name: parts[name].after_update(value) for name, value in params.items()}
+        """Every part's own `after_update`, where it has one, applied to its parameters."""
+        parts = {name: self.part(name) for name in params}
+        return {n: parts[n].after_update(p) if hasattr(parts[n], "after_update") else p for n, p in params.items()}
 
 
 def build_objective(config, examples: int) -> WeightedObjectives:

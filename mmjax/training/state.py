@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from mmjax.mesh import batch_sharding, partition_specs, path_name, replicated, shardings_like
 from mmjax.rng import step_key
-from mmjax.teachers import Run, encode, start_teachers
+from mmjax.teachers import Run, encode, start_teachers, with_presence
 
 
 @flax.struct.dataclass
@@ -41,6 +41,7 @@ def init_params(model, objective, batch, seed: int, teachers=()):
         params = model.init(key, batch, given={name: f for name, f in given.items() if "/" in name})["params"]
     teacher_params = start_teachers(teachers, params) | others
     features = encode(model, teachers, params, teacher_params, batch)
+    batch = with_presence(batch, features, model, teachers)
     variables = objective.init(step_key(seed, "init objective", 0), features, batch, train=True)
     return {"model": params, "objective": variables.get("params", {})}, variables.get("state", {}), teacher_params
 

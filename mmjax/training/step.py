@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from mmjax.encoders.products import compiling_for
 from mmjax.mesh import BATCH_AXES, named_axes
 from mmjax.rng import example_keys, step_key
-from mmjax.teachers import encode, update_teachers
+from mmjax.teachers import encode, update_teachers, with_presence
 from mmjax.training.optimizer import frozen_parameters
 from mmjax.training.state import TrainState
 
@@ -56,6 +56,7 @@ def make_train_step(
         with named_axes(mesh):
             encode_part = functools.partial(encode, model, teachers, params["model"], teacher_params)
             features = encode_in_parts(encode_part, batch, keys, microbatches, mesh)
+            batch = with_presence(batch, features, model, teachers)
             (loss, metrics), changed = objective.apply(
                 variables, features, batch, train=True, mutable=["state"], rngs=rngs
             )

@@ -201,6 +201,18 @@ def test_pools_of_a_bag_of_pieces():
     assert not any(name.startswith("blocks") for name in params_of(encoder, ids))
 
 
+def test_a_class_token_comes_after_the_text():
+    """Without blocks it is its own embedding, normed, whatever the text; the tokens are the text's alone."""
+    ids = np.array([[7, 29, 3, 29, 0, 0, 0], [1, 2, 3, 4, 5, 6, 8]], np.int32)
+    encoder = tiny_text(pool="cls", depth=0)
+    params = params_of(encoder, ids)
+    found = features(encoder, params, ids)
+    token = np.asarray(params["class_embedding"])
+    normed = (token - token.mean()) / np.sqrt(token.var() + encoder.norm_eps)
+    np.testing.assert_allclose(found.pooled, np.stack([normed, normed]), rtol=1e-4, atol=1e-5)
+    assert found.tokens.shape[:2] == ids.shape
+
+
 def test_short_texts_take_the_first_positions():
     encoder = tiny_text()
     ids = texts()

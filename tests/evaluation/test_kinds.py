@@ -45,6 +45,16 @@ def test_retrieval_counts_every_picture_and_every_caption(embeddings):
     assert 0 <= result.metrics["image_to_text_R@1"] <= result.metrics["image_to_text_R@10"] <= 1
 
 
+def test_what_several_evaluations_ask_for_is_embedded_once():
+    data = config_lib.default().data
+    asked = []
+    embeddings = Embeddings(lambda stream, batch: asked.append(stream) or encode(stream, batch), data, 500, None)
+    first = embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="en")
+    assert embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="en", keys=()) is first
+    embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="de")
+    assert asked == ["text", "text"]
+
+
 def test_captions_in_another_language(embeddings):
     german = embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="de")
     english = embeddings.rows("emoji:validation-unseen", "text", captions="{label}", language="en")

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mmjax.errors import UserError
 from mmjax.evaluation.ranking import retrieval_ranks, topk
@@ -31,6 +32,7 @@ def dense_metrics(x, y, x_ids, y_ids):
         "MRR": np.mean(1 / (first + 1)),
         "mAP@10": np.mean([sum(a) / min(10, len(p)) for a, p in zip(precisions, places, strict=True)]),
         "queries": len(places),
+        "hubness": stats.skew(np.bincount(dense_order(x, y)[:, :10].ravel(), minlength=len(y))),
     }
 
 
@@ -40,9 +42,10 @@ def test_two_images_and_three_captions_by_hand():
     got = retrieval(images, captions, [0, 1], [0, 1, 1], ks=(1, 2, 3, 4))
     # image 0 ranks captions 1, 0, 2 (its own second); image 1 ranks 2, 0, 1 (its own first and third).
     expected = {"R@1": 1 / 2, "R@2": 1, "R@3": 1, "mean_rank": 1.5, "median_rank": 1, "MRR": 0.75}
-    expected |= {"mAP@10": (1 / 2 + (1 + 2 / 3) / 2) / 2, "queries": 2}
+    expected |= {"mAP@10": (1 / 2 + (1 + 2 / 3) / 2) / 2, "queries": 2, "hubness": 0}  # all captions are among ten
     # captions 0 and 1 rank the wrong image first, caption 2 the right one.
     back = {"R@1": 1 / 3, "R@2": 1, "mean_rank": 5 / 3, "median_rank": 2, "MRR": 2 / 3, "mAP@10": 2 / 3, "queries": 3}
+    back["hubness"] = 0
     names = {f"image_to_text_{k}": v for k, v in expected.items()} | {f"text_to_image_{k}": v for k, v in back.items()}
     assert got == pytest.approx(names)
     assert all(type(value) is float for value in got.values())

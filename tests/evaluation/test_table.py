@@ -15,6 +15,10 @@ from mmjax.evaluation.table import Metric, Row, closing_tables, format_table, pa
         ("val/held/out/image_2_to_text_R@5", Metric("held/out", "image_2 → text", "R@5")),
         ("val/groups/top1", Metric("groups", "", "top1")),
         ("val/probe/lp_acc1", Metric("probe", "", "lp_acc1")),
+        ("val/few/4_shot_acc1", Metric("few", "", "4_shot_acc1")),
+        ("val/scenes/group_score", Metric("scenes", "", "group_score")),
+        ("val/unknown/auroc", Metric("unknown", "", "auroc")),
+        ("val/hubs/raw_text_to_image_R@1", Metric("hubs", "raw_text → image", "R@1")),
     ],
 )
 def test_a_share_is_taken_apart(name, expected):

@@ -47,6 +47,11 @@ CASES = {
         {"negatives": unit(4, 16, WIDTH), "hard_negatives": unit(5, ROWS, 2, WIDTH)},
         {"label_smoothing": 0.2} | GAPS,
     ),
+    "softmax, wrong captions": (
+        softmax_contrastive,
+        {"hard_negatives": unit(7, ROWS, 3, WIDTH), "hard_targets": abs(unit(8, ROWS, 3))},
+        {"hard_present": jnp.arange(3 * ROWS).reshape(ROWS, 3) % 4 != 1, "label_smoothing": 0.1} | GAPS,
+    ),
     "sigmoid": (sigmoid, {"bias": jnp.float32(-4.0)}, IDS | GAPS),
     "weighted": (weighted_contrastive, {"features": unit(6, ROWS, 5)}, {"sharpness": 2.0} | GAPS),
     "supervised": (supervised_contrastive, {}, IDS | GAPS),

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from running import config_of
 
+from mmjax.config import validate
 from mmjax.errors import UserError
 from mmjax.evaluation.embeddings import Embedded
-from mmjax.evaluation.text_only import ADAPTERS, MOVES, TextOnly, make_adapter, text_only_probe, unit
+from mmjax.evaluation.kinds import build_evaluations
+from mmjax.evaluation.text_adapters import ADAPTERS, MOVES, make_adapter, unit
+from mmjax.evaluation.text_only import TextOnly, text_only_probe
+from mmjax.training.train import train
 
 
 def rng(seed=0):
@@ -109,3 +114,19 @@ def test_an_evaluation_that_moves_texts_where_images_are():
 def test_bad_input_is_named(call, says):
     with pytest.raises(UserError, match=says):
         call()
+
+
+@pytest.mark.parametrize("arg", ["", "none", "linear", "full"])
+def test_every_arm_is_a_config(arg):
+    config = config_of("close", arg)
+    validate(config)
+    assert build_evaluations(config) or arg == "full"
+
+
+@pytest.mark.slow
+def test_the_config_claims(tmp_path):
+    """Noise helps a probe of captions to tell pictures: gains .13, .12 and .03 with seeds 0 to 2."""
+    config = config_of("close", "noise")
+    config.evaluations.without = config_of("close", "none").evaluations.group
+    metrics = train(config, tmp_path)["metrics"]
+    assert metrics["val/group/acc1"] > metrics["val/without/acc1"] + 0.05

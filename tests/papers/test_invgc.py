@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 from hub_data import hub_pairs, recall_at_1, unit
 from jax.sharding import Mesh
+from running import config_of, run
 
+from mmjax.config import validate
 from mmjax.errors import UserError
 from mmjax.evaluation.corrected import InvGC
 from mmjax.evaluation.embeddings import Embedded
 from mmjax.evaluation.hubness import hubness
 from mmjax.evaluation.inverse_graph import inverse_graph_convolution
+from mmjax.evaluation.kinds import build_evaluations
 
 GALLERY, GALLERY_BANK, QUERY_BANK = (
     unit(np.random.default_rng(seed).normal(size=(rows, 6))) for seed, rows in enumerate((13, 20, 30))
@@ -99,3 +102,19 @@ def test_a_row_that_is_moved_to_nothing_is_named():
     one = np.array([[1.0, 0.0]], np.float32)
     with pytest.raises(UserError, match="leaves nothing of a row"):
         inverse_graph_convolution(one, one, one)
+
+
+@pytest.mark.parametrize("arg", ["", "raw", "invgc_centred", "local_adj", "full"])
+def test_every_arm_is_a_config(arg):
+    config = config_of("invgc", arg)
+    validate(config)
+    assert build_evaluations(config) or arg == "full"
+
+
+@pytest.mark.slow
+def test_the_config_shows_a_loss_where_towers_are_shifted(tmp_path):
+    """Seeds 0 to 2: the R@1 of both directions together .019 to .038 below raw's."""
+    metrics = run("invgc", workdir=tmp_path, **{"mesh.data": -1})
+    directions = ("vector_to_vector_2", "vector_2_to_vector")
+    gain = sum(metrics[f"val/shifted/{d}_R@1"] - metrics[f"val/shifted/raw_{d}_R@1"] for d in directions)
+    assert gain < 0

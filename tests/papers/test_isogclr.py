@@ -11,6 +11,7 @@ from mmjax.losses import decoupled_contrastive, global_contrastive, tiles
 from mmjax.objectives import FastCLIP, ISogCLR, SogCLR
 from tests.papers.running import check_mesh, config_of, run
 
+ALL = {"mesh.data": -1}  # however many devices there are
 B, D = 8, 6
 
 
@@ -156,7 +157,10 @@ def test_temperatures_settle_where_the_divergence_is_rho(rng):
     x, y, rho = unit(rng, B, D), unit(rng, B, D), 0.7
     objective = ISogCLR(examples=B, gamma=1.0, rho=rho, rate=0.05, momentum=1.0, temperature=0.3)
     state, _ = steps_of(objective, x, y, np.arange(B), 400)
-    for anchors, tau in ((x @ y.T, state["example_temperature"][:B, 0]), (y @ x.T, state["example_temperature"][:B, 1])):
+    for anchors, tau in (
+        (x @ y.T, state["example_temperature"][:B, 0]),
+        (y @ x.T, state["example_temperature"][:B, 1]),
+    ):
         for i in range(B):
             h = np.delete(anchors[i], i) / tau[i]
             w = np.exp(h - h.max()) / np.exp(h - h.max()).sum()
@@ -229,5 +233,6 @@ def test_meshes_and_micro_batches():
 
 
 @pytest.mark.slow
-def test_more_than_chance(tmp_path):
-    assert run("isogclr", "isogclr", workdir=tmp_path)["val/style/image_to_text_R@1"] > 0.1
+def test_a_small_batch_suffices(tmp_path):
+    """SogCLR at batch 32 finds the caption of a known concept in an unseen style; chance is 0.3 %."""
+    assert run("isogclr", "sogclr", workdir=tmp_path, **ALL)["val/style/image_to_text_R@1"] > 0.17

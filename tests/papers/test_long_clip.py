@@ -13,7 +13,7 @@ from mmjax.encoders.positions import stretch_positions
 from mmjax.errors import UserError
 from mmjax.losses import principal_components, softmax_contrastive
 from mmjax.objectives import OBJECTIVES
-from tests.papers.running import check_mesh, config_of, module, run
+from tests.papers.running import check_mesh, config_of
 
 
 def rows(seed, n=12, d=6, scales=(3, 2, 1.5, 1, 0.5, 0.2)):
@@ -54,9 +54,7 @@ def test_a_line_stays_a_line_of_a_quarter_of_its_slope():
 
 
 def test_frozen_positions_get_no_gradient():
-    encoder = TextTransformer(
-        vocab_size=16, context=12, width=8, depth=1, heads=2, pool="mean", frozen_positions=5
-    )
+    encoder = TextTransformer(vocab_size=16, context=12, width=8, depth=1, heads=2, pool="mean", frozen_positions=5)
     ids = jnp.asarray([[3, 4, 5, 6, 7, 8, 9, 2]])
     params = encoder.init(jax.random.key(0), ids)["params"]
     gradient = jax.grad(lambda p: jnp.sum(encoder.apply({"params": p}, ids).pooled ** 3))(params)["position_embedding"]

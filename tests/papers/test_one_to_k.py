@@ -11,6 +11,9 @@ from mmjax.encoders import Features
 from mmjax.errors import UserError
 from mmjax.losses import softmax_contrastive
 from mmjax.objectives import OBJECTIVES
+from tests.papers.running import check_mesh, config_of, run
+
+ALL = {"mesh.data": -1}  # however many devices there are
 
 STREAMS = ("image", "text", "text_2", "text_3")
 
@@ -77,3 +80,17 @@ def test_a_missing_language_is_no_positive_and_no_candidate():
 def test_one_stream_is_refused():
     with pytest.raises(UserError, match="1 streams"):
         evaluated(OBJECTIVES["one_to_k"](streams=STREAMS[:1]), [jnp.ones((2, 3))])
+
+
+def test_on_meshes_and_micro_batches():
+    config = config_of("one_to_k", batch_size=16, embed_dim=8)
+    config.towers.image.width = config.towers.text.width = 8
+    check_mesh(config)
+
+
+@pytest.mark.slow
+def test_all_languages_at_once_find_more_at_steadier_ranks(tmp_path):
+    found = {arm: run("one_to_k", arm, **ALL, workdir=tmp_path / arm) for arm in ("one_to_k", "random")}
+    recall, variance = "val/languages/text_to_image_R@1", "val/languages/text_to_image_MRV"
+    assert found["one_to_k"][recall] > found["random"][recall]
+    assert found["one_to_k"][variance] < found["random"][variance]

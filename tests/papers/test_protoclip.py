@@ -8,6 +8,9 @@ import pytest
 from mmjax.encoders import Features
 from mmjax.losses import cluster_means, far_apart, kmeans, prototypical
 from mmjax.objectives.protoclip import ProtoCLIP
+from tests.papers.running import check_mesh, config_of, run
+
+ALL = {"mesh.data": -1}  # however many devices there are
 
 RNG = np.random.default_rng(0)
 SCALE = jnp.float32(6.0)
@@ -183,3 +186,20 @@ def test_an_absent_sample_is_not_remembered():
     state = changed["state"]
     assert loss == 0 and np.all(np.isfinite(state["example_y_vectors"]))
     assert state["example_y_seen"][:8, 0].tolist() == [1, 1, 0, 1, 1, 1, 1, 1] and state["example_x_seen"].sum() == 8
+
+
+def test_on_meshes_and_micro_batches():
+    """With k-means at both steps. Temperatures of 1: smaller ones multiply the rounding of sums in another order."""
+    config = config_of("protoclip", batch_size=16, embed_dim=8)
+    soft = {"temperature": 1.0, "teacher_temperature": 0.5}
+    config.objectives.prototypes.update({"clusters": 3, "episode": 1, "iterations": 3} | soft)
+    config.objectives.contrastive.temperature = 1.0
+    config.towers.image.width = config.towers.text.width = 8
+    check_mesh(config)
+
+
+@pytest.mark.slow
+def test_beside_clip_on_the_emoji(tmp_path):
+    """Known concepts in an unseen style, chance 0.003: training with prototypes learns."""
+    metrics = run("protoclip", **ALL, workdir=tmp_path)
+    assert metrics["val/style/image_to_text_R@1"] > 0.2

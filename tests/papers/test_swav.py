@@ -8,6 +8,10 @@ import pytest
 from mmjax.encoders import Features
 from mmjax.losses import sinkhorn, swapped_crops, swapped_prediction
 from mmjax.objectives.swav import SwAV, perplexity
+from mmjax.training.history import read_history
+from tests.papers.running import check_mesh, config_of, run
+
+ALL = {"mesh.data": -1}  # however many devices there are
 
 
 def some_scores(seed=0, views=4, rows=6, prototypes=5):
@@ -142,3 +146,28 @@ def test_the_queue_holds_the_newest_first_and_counts_after_its_steps():
 def test_perplexity():
     assert perplexity(jnp.eye(4)) == pytest.approx(4)
     assert perplexity(jnp.tile(jnp.eye(4)[:1], (6, 1))) == pytest.approx(1)
+
+
+def small(**changes):
+    config = config_of("swav", batch_size=16, embed_dim=8, **changes)
+    config.data.source += ",count=64"
+    config.towers.vector.hidden = 8
+    # Softer than the default, which multiplies the rounding of sums in another order by 20.
+    soft = {"epsilon": 0.5, "temperature": 0.5}
+    config.objectives.swav.update({"prototypes": 6, "queue": 24, "queue_steps": 1, "frozen_steps": 1} | soft)
+    return config
+
+
+def test_on_meshes_and_micro_batches():
+    check_mesh(small(), steps=3)
+
+
+@pytest.mark.slow
+def test_even_assignments_use_the_prototypes_and_a_softmax_does_not(tmp_path):
+    """Perplexity of the nearest prototype over the last batch of 256, of 64 prototypes."""
+    used = {}
+    for arg in ("", "softmax"):
+        run("swav", arg, **ALL, workdir=tmp_path / (arg or "sinkhorn"))
+        rows = read_history(tmp_path / (arg or "sinkhorn"))
+        used[arg] = [row["train/prototype_perplexity"] for row in rows if "train/prototype_perplexity" in row][-1]
+    assert used[""] > 40 and used["softmax"] < 25

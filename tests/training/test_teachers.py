@@ -7,6 +7,7 @@ import pytest
 from mmjax import config as c
 from mmjax.errors import UserError
 from mmjax.mesh import path_name
+from mmjax.teachers import with_presence
 from mmjax.training.load import load
 from mmjax.training.train import train
 from tests.tiny import get_config
@@ -103,3 +104,16 @@ def test_what_cannot_be(tmp_path):
     config.objectives.more = c.objective("softmax", streams=("image", "emma/text"))
     with pytest.raises(UserError, match="'emma/text' does not exist"):
         c.validate(config)
+
+
+def test_features_are_missing_where_their_stream_is():
+    config = taught()
+    config.heads.both = c.head("concat", streams=("text", "ema/image"))
+    experiment = build(config, jax.devices()[:1])
+    there = {"image_present": np.arange(16) % 2 == 0, "text_present": np.arange(16) < 8}
+    names = ("image", "text", "prediction", "ema/image", "start/text", "both")
+    batch = with_presence(there, names, experiment.model, experiment.teachers)
+    for name, own in {"prediction": "text", "ema/image": "image", "start/text": "text"}.items():
+        np.testing.assert_array_equal(batch[f"{name}_present"], there[f"{own}_present"])
+    np.testing.assert_array_equal(batch["both_present"], there["image_present"] & there["text_present"])
+    assert with_presence({}, names, experiment.model, experiment.teachers) == {}

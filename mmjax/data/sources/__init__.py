@@ -62,6 +62,7 @@ PREFIXES = {
     "synthetic": "mmjax.data.sources.synthetic:SyntheticSource",
     "xor": "mmjax.data.sources.xor_source:XorSource",
     "latent": "mmjax.data.sources.latent:LatentSource",
+    "mismatched": "mmjax.data.sources.mismatched:MismatchedSource",
     "factors": "mmjax.data.sources.factors:FactorsSource",
     "events": "mmjax.data.sources.events:EventsSource",
     "objects": "mmjax.data.sources.objects:ObjectsSource",

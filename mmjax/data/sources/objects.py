@@ -37,10 +37,10 @@ class ObjectsSource:
     """A random-access source: "objects:SPLIT,count=6000,words=40,patches=6,things=1,named=3,noise=0.3,width=32".
 
     Record i is a scene: `patches` that show `things` each, all different and drawn from `words`. Member "series"
-    (patches, width) float32 holds for each patch the sum of its things' vectors, of unit norm, and noise.
-    Fields for captions: `{caption}`, the words of the first `named` patches; `{sentences}`, a sentence for each patch;
-    `{last}`, the words of the last patch, of which a caption cut short says nothing. Every split has the same vectors
-    and scenes of its own; patches have no order. Words are single tokens of the tokenizer "emoji".
+    (patches, width) float32 holds for each patch the sum of its things' vectors, of unit norm, and noise, in an order
+    of its own. Fields for captions: `{caption}`, the words of `named` patches; `{sentences}`, a sentence for each
+    patch; `{last}`, the words of the last sentence, of which a caption cut short says nothing. Every split has the
+    same vectors and scenes of its own. Words are single tokens of the tokenizer "emoji".
 
     Args:
         rest: the spec after its prefix: the split and settings.
@@ -92,6 +92,8 @@ class ObjectsSource:
         patches = self._vectors[scene].sum(1)
         patches /= np.linalg.norm(patches, axis=1, keepdims=True)
         patches += self.noise * self.size**-0.5 * rng.normal(size=patches.shape)
+        # Else a tower could learn which patches are named by where they are.
+        patches = rng.permutation(patches)
         sentences = [" ".join(single_words()[number] for number in patch) for patch in scene]
         return {
             "__key__": f"{self.split}-{i}",
