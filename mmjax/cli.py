@@ -95,7 +95,7 @@ def _eval(values) -> dict | None:
     _start_jax(values)
     from mmjax.experiments.results import evaluate_workdir
 
-    return evaluate_workdir(values.workdir, step=values.step)
+    return evaluate_workdir(values.workdir, step=values.step, records=values.records)
 
 
 def _embed(values) -> dict | None:
@@ -245,6 +245,12 @@ def _report_flags(values) -> None:
     flags.DEFINE_string("out", "", meaning, flag_values=values)
 
 
+def _eval_flags(values) -> None:
+    _workdir_flags(values)
+    meaning = "folder for results in CLIP_benchmark's schema, a file for each evaluation that it has too"
+    flags.DEFINE_string("records", "", meaning, flag_values=values)
+
+
 def _embed_flags(values) -> None:
     _workdir_flags(values)
     flags.DEFINE_string("source", None, "what is embedded, as data.source", flag_values=values)
@@ -311,7 +317,7 @@ def _bench_data_flags(values) -> None:
 
 VERBS = {
     "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train, ("config", "workdir")),
-    "eval": Verb("evaluate a checkpoint of a run", _workdir_flags, _eval),
+    "eval": Verb("evaluate a checkpoint of a run", _eval_flags, _eval),
     "embed": Verb("write embeddings and ids of a source", _embed_flags, _embed, ("workdir", "source", "out")),
     "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data, ("config",)),
     "data train_tokenizer": Verb(

@@ -359,6 +359,8 @@ def validate(config: ConfigDict) -> None:
     for path in ("batch_size", "microbatches", "embed_dim", "data.context", "data.image_size"):
         if lookup(config, path) < 1:
             raise UserError(f"{path} must be at least 1", where=f"config.{path} = {lookup(config, path)}")
+    if not 0 <= config.seed < 2**32:
+        raise UserError("seed must be at least 0 and below 2^32", where=f"config.seed = {config.seed}")
     check_captions(config.data.captions, "config.data.captions")
     check_streams(config.data, config.streams)
     check_parts(config.data, config.streams)

@@ -28,8 +28,8 @@ def numpy_generator(seed: int, purpose: str, *numbers: int) -> np.random.Generat
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(entropy)))
 
 
-def step_key(seed: int, purpose: str, step):
-    """The key of one purpose at one step; `step` may be a traced integer."""
+def step_key(seed, purpose: str, step):
+    """The key of one purpose at one step; `seed` and `step` may be traced integers."""
     import jax
 
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose_number(purpose)), step)

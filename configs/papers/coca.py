@@ -9,11 +9,13 @@ Differs:  from the paper: the caption loss is a mean over tokens; a learned vect
           is no official code): the padding that a class token must not see is the batch's mask, and the logits over
           the vocabulary may be made some positions at a time. The numbers of :full are from memory.
 Command:  mmjax sweep --config=configs/papers/coca.py --workdir=runs/papers/coca
-Cost:     not measured.
+Cost:     26 s (contrastive) and 41 s of one core a run.
 Claim:    the caption loss does not cost retrieval, and helps it (in the paper by about a point of zero-shot
           accuracy): R@1 both ways of 1,000 scenes told by size, colour, shape and place is higher with it.
-Result:   not measured.
-Verdict:  not tested here: the runs were not made.
+Result:   seed 0 alone, R@1 image to text / text to image: both losses 8.5 / 10.7 %, the contrastive one 12.4 / 11.4 %
+          (chance 0.1).
+Verdict:  does not hold on the one pair of runs made, of 400 steps from scratch, where the caption loss of weight 2
+          takes most of a tiny tower; exact, in the tests: who sees what, one pass, the loss.
 """
 
 from mmjax import config as c

@@ -12,8 +12,9 @@ Cost:     about 15 s of one core each (3 arms x 3 seeds).
 Claim:    scenes of four patches with a sentence each; queries are the last sentence, which a caption cut at two
           sentences never has (1 of 500): random sentences give higher text-to-image recall than the caption cut short,
           and the grouping loss adds to it.
-Result:   not run yet.
-Verdict:  not tested here: not run yet.
+Result:   seed 0 alone so far: text to image (series) R@1 10.2 %, image to text 10.6 %; the caption cut short (long) 9.2
+          and 13.0 %. The cell ungrouped was not run.
+Verdict:  does not hold: no difference shown, on one seed and 300 steps; the grouping loss alone is not tested here.
 """
 
 from mmjax import config as c

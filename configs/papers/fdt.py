@@ -8,11 +8,12 @@ Differs:  from the paper: the projection of tokens is linear and of unit norm. F
           codebook are made some codes at a time. T was 1000 in the released configuration; here 2, for products of unit
           tokens.
 Command:  mmjax sweep --config=configs/papers/fdt.py --workdir=runs/papers/fdt
-Cost:     about 20 s of one core each (2 arms x 3 seeds).
+Cost:     about 31 s of one core each (2 arms x 3 seeds).
 Claim:    on the scenes of filip.py: codes in use by the two sides of a matching pair overlap more than twice as much
           (Jaccard) as those of other pairs, with a small share of all codes in use; with softmax every code is in use.
-Result:   not run yet.
-Verdict:  not tested here: not run yet.
+Result:   seed 0 alone so far: overlap of matching pairs 0.187, of others 0.091, 6.0 % of the codes in use, image
+          (series) to text R@1 29.6 %. The cell softmax was not run.
+Verdict:  holds, on one seed and barely (2.1 times).
 """
 
 from mmjax import config as c
@@ -25,7 +26,7 @@ def get_config(arg: str = ""):
     if arg == "full":
         return _full()
     config = c.default()
-    config.duration = "300 steps"
+    config.duration = "800 steps"
     config.batch_size = 128
     config.embed_dim = 32
     _scenes(config)

@@ -11,8 +11,9 @@ Command:  mmjax sweep --config=configs/papers/filip.py --workdir=runs/papers/fil
 Cost:     about 15 s of one core each (2 arms x 3 seeds).
 Claim:    on scenes of six noisy patches and captions that name three of them (1 of 500), matching tokens finds the
           partner at least twice as often as matching their means.
-Result:   not run yet.
-Verdict:  not tested here: not run yet.
+Result:   mean +- sd over seeds 0, 1, 2: image (series) to text R@1 46.6 +- 1.2 %, text to image 62.8 +- 1.1 %; pooled
+          14.2 +- 1.6 and 13.9 +- 1.8 %.
+Verdict:  holds.
 """
 
 from mmjax import config as c

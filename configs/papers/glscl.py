@@ -12,8 +12,9 @@ Command:  mmjax sweep --config=configs/papers/glscl.py --workdir=runs/papers/gls
 Cost:     about 30 s of one core each (3 cells x 3 seeds).
 Claim:    on the scenes of xpool.py: recall more than 50 points above that of the frames' mean. The paper's effect of
           the diversity loss on the queries is a metric of training (query_cosine), told apart by the cell undiverse.
-Result:   not run yet.
-Verdict:  not tested here: not run yet.
+Result:   seed 0 alone so far: text to video (series) R@1 99.0 %, video to text 99.0 %; the mean of frames (the same arm
+          as in xpool.py) 1.0 and 1.6 %. The cell undiverse was not run.
+Verdict:  holds for recall, on one seed; the diversity loss is not tested here.
 """
 
 from mmjax import config as c

@@ -10,11 +10,12 @@ Differs:  from the paper: interactions are worked out in the step, from coalitio
           its released code: coalitions are drawn as sets and averaged (there an index is mistaken for a mask, and each
           draw overwrites the last); tokens outside a coalition are left out, not counted as 0.
 Command:  mmjax sweep --config=configs/papers/hbi.py --workdir=runs/papers/hbi
-Cost:     about 60 s of one core each (2 arms x 3 seeds).
+Cost:     about 45 s of one core for hbi, 10 s for plain (2 arms x 3 seeds).
 Claim:    on the scenes of filip.py (1 of 500): with levels and interactions recall is higher than that of the same
           token-wise similarity alone.
-Result:   not run yet.
-Verdict:  not tested here: not run yet.
+Result:   seed 0 alone so far, 100 steps: image (series) to text R@1 16.8 %, text to image 18.4 %; plain 16.6 and 19.4
+          %.
+Verdict:  does not hold: no difference, on one seed and 100 steps.
 """
 
 from mmjax import config as c

@@ -7,11 +7,13 @@ Differs:  from the paper: pictures of scenes and edits of relation, colours and 
           of the toy is the untrained text tower, whose likeness is word overlap. The paper's formula and code were not
           to be had: that targets are soft, and from a language model, is all that was relied on.
 Command:  mmjax sweep --config=configs/papers/rcad.py --workdir=runs/papers/rcad
-Cost:     not measured.
+Cost:     18 s (vanilla), 24 s (hard) and 32 s (soft) of one core a run.
 Claim:    R@1 over a caption and its three edits (chance 25 %) is higher with edits in training than without, and
           retrieval over the test set as good.
-Result:   not measured.
-Verdict:  not tested here: the runs were not made.
+Result:   seed 0, R@1 over four captions / image to text over 500 scenes: hard negatives 69.8 / 63.4 % (seed 1: 66.8 /
+          56.2), soft targets 38.6 / 45.2 %, neither 51.6 / 52.6 %.
+Verdict:  partly holds: on the seeds run edits as hard negatives help both; softened by an untrained teacher, to which
+          all edits are nearly alike, they are nearly positives and do harm.
 """
 
 from mmjax import config as c

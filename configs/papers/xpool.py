@@ -10,8 +10,8 @@ Command:  mmjax sweep --config=configs/papers/xpool.py --workdir=runs/papers/xpo
 Cost:     about 20 s of one core each (2 arms x 3 seeds).
 Claim:    captions of three things that one of twelve frames shows (1 of 500): pooled for the caption, recall is more
           than 50 points above that of the frames' mean.
-Result:   not run yet.
-Verdict:  not tested here: not run yet.
+Result:   seed 0 alone so far: text to video (series) R@1 98.6 %, video to text 97.6 %; mean of frames 1.0 and 1.6 %.
+Verdict:  holds, on one seed.
 """
 
 from mmjax import config as c

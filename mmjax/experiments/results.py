@@ -8,6 +8,7 @@ import jax
 
 from mmjax.errors import UserError
 from mmjax.evaluation.baselines import baselines
+from mmjax.evaluation.benchmark_records import clip_benchmark_records, write_records
 from mmjax.evaluation.kinds import Retrieval
 from mmjax.evaluation.names import side_names
 from mmjax.evaluation.suite import Suite, weights
@@ -20,21 +21,26 @@ from mmjax.training.history import read_history
 from mmjax.training.load import load
 
 
-def evaluate_workdir(workdir: str, *, step: int | None = None) -> dict:
+def evaluate_workdir(workdir: str, *, step: int | None = None, records: str = "") -> dict:
     """Run every evaluation of a workdir's config on one of its checkpoints and print the table.
 
     Args:
         workdir: folder of the run.
         step: step of the checkpoint; None: the newest.
+        records: folder for a file of each evaluation in CLIP_benchmark's schema; empty: none is written.
 
     Returns:
-        {"step", "metrics"}.
+        {"step", "metrics", "records"}: the last in CLIP_benchmark's schema (`clip_benchmark_records`).
     """
     experiment, state = load(workdir, step=step)
     suite = Suite(experiment)
     metrics = suite.all(state)
     print("\n\n".join(format_table(t.rows, t.columns) for t in tables_of(suite, metrics)))
-    return {"step": int(state.step), "metrics": metrics}
+    about = {"model": Path(workdir).absolute().name, "pretrained": f"step {int(state.step)}"}
+    written = clip_benchmark_records(suite.evaluations, metrics, **about)
+    if records and not jax.process_index():
+        write_records(written, records)
+    return {"step": int(state.step), "metrics": metrics, "records": written}
 
 
 def report(workdirs: Sequence[str], *, step: int | None = None, baseline: str = "", out: str = "") -> dict:

@@ -1,9 +1,11 @@
 """Everything that a config stands for, built: mesh, model, objective, optimiser, state, step."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
+import numpy as np
 
 from mmjax import config as config_lib
 from mmjax.durations import to_steps
@@ -46,7 +48,8 @@ class Experiment:
     def init(self):
         """A fresh training state, placed on the mesh."""
         parts = (self.config, self.mesh, self.model, self.teachers, self.objective, self.tx, self.batch)
-        return jax.jit(lambda: _fresh_state(*parts), out_shardings=_shardings(self.state))()
+        make = jax.jit(functools.partial(_fresh_state, *parts), out_shardings=_shardings(self.state))
+        return make(np.uint32(self.config.seed))
 
     def train_step(self):
         """The training step `(state, batch) -> (state, metrics)`, traceable; states lie as `self.state` says."""
@@ -56,7 +59,6 @@ class Experiment:
             self.objective,
             self.tx,
             self.mesh,
-            seed=c.seed,
             microbatches=c.microbatches,
             ema_decay=c.ema_decay,
             rules=c.optimizer.rules,
@@ -109,16 +111,16 @@ def build_experiment(config, *, examples: int, batch_shapes: dict, devices=None)
     with named_axes(mesh):
         params = jax.eval_shape(lambda: init_params(model, objective, batch, config.seed, teachers))[0]
     tx = build_optimizer(config, params, schedule)
-    state = jax.eval_shape(lambda: _fresh_state(config, mesh, model, teachers, objective, tx, batch))
+    state = jax.eval_shape(lambda: _fresh_state(config, mesh, model, teachers, objective, tx, batch, config.seed))
     shardings = state_shardings(state, mesh, config.mesh.rules)
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings)
     return Experiment(config, examples, total, mesh, model, teachers, objective, tx, schedule, batch, state)
 
 
-def _fresh_state(config, mesh, model, teachers, objective, tx, batch):
+def _fresh_state(config, mesh, model, teachers, objective, tx, batch, seed):
     with named_axes(mesh):
         ema = config.ema_decay > 0
-        return init_state(model, objective, tx, batch, seed=config.seed, ema=ema, teachers=teachers)
+        return init_state(model, objective, tx, batch, seed=seed, ema=ema, teachers=teachers)
 
 
 def _shardings(tree):

@@ -13,13 +13,14 @@ from mmjax.teachers import Run, encode, start_teachers, with_presence
 
 @flax.struct.dataclass
 class TrainState:
-    """Step count, parameters, moments, the objective's running state, the parameters' moving average, teachers.
+    """Seed, step count, parameters, moments, the objective's running state, the parameters' moving average, teachers.
 
-    `params` is {"model": ..., "objective": ...}; `ema` is alike, or None where no average is kept.
+    The `seed` of all random keys is an array, so that one compiled program serves every seed. `params` is {"model": ..., "objective": ...}; `ema` is alike, or None where no average is kept.
     `teachers` holds the model parameters of each teacher by its name. `skipped` counts the steps that changed nothing
     because their loss or gradients were not finite (`config.on_nonfinite`).
     """
 
+    seed: jax.Array
     step: jax.Array
     params: Any
     objective_state: Any
@@ -29,7 +30,7 @@ class TrainState:
     skipped: jax.Array
 
 
-def init_params(model, objective, batch, seed: int, teachers=()):
+def init_params(model, objective, batch, seed, teachers=()):
     """(parameters, objective state, teachers' parameters) from `seed`, for the shapes of `batch` (arrays or shapes)."""
     batch = {k: jnp.zeros(v.shape, v.dtype) for k, v in batch.items()}
     key = step_key(seed, "init model", 0)
@@ -46,10 +47,11 @@ def init_params(model, objective, batch, seed: int, teachers=()):
     return {"model": params, "objective": variables.get("params", {})}, variables.get("state", {}), teacher_params
 
 
-def init_state(model, objective, tx, batch, *, seed: int, ema: bool, teachers=()) -> TrainState:
+def init_state(model, objective, tx, batch, *, seed, ema: bool, teachers=()) -> TrainState:
     """A fresh state, the same bits on any mesh. Pure: may be traced, jitted with shardings, or only shape-evaluated."""
     params, objective_state, teacher_params = init_params(model, objective, batch, seed, teachers)
     return TrainState(
+        seed=jnp.asarray(seed, jnp.uint32),
         step=jnp.zeros((), jnp.int32),
         params=params,
         objective_state=objective_state,
@@ -65,6 +67,7 @@ def state_shardings(state, mesh, rules=()) -> TrainState:
     specs = partition_specs(state.params, mesh, rules)
     split = lambda tree: shardings_like(tree, state.params, specs, mesh)  # noqa: E731
     return TrainState(
+        seed=replicated(mesh),
         step=replicated(mesh),
         params=split(state.params),
         objective_state=split_examples(state.objective_state, split(state.objective_state), mesh),

@@ -21,7 +21,6 @@ def make_train_step(
     tx,
     mesh,
     *,
-    seed: int = 0,
     microbatches: int = 1,
     ema_decay: float = 0.0,
     rules=(),
@@ -39,7 +38,6 @@ def make_train_step(
         model, objective: linen modules of `mmjax.model` and `mmjax.objectives`.
         tx: the optimiser.
         mesh: the mesh over which batches lie.
-        seed: root of the step's random keys.
         microbatches: parts of the batch that are encoded one after another.
         ema_decay: decay of the moving average; 0 where the state holds none.
         rules: `config.optimizer.rules`; the gradient of frozen parameters is not computed.
@@ -47,7 +45,7 @@ def make_train_step(
         teachers: of `mmjax.teachers`.
     """
 
-    def loss_fn(params, objective_state, teacher_params, batch, step):
+    def loss_fn(params, objective_state, teacher_params, batch, seed, step):
         keys = example_keys(step_key(seed, "train", step), batch["id"])
         frozen = frozen_parameters(params, rules)
         params = jax.tree.map(lambda f, p: jax.lax.stop_gradient(p) if f else p, frozen, params)
@@ -65,12 +63,13 @@ def make_train_step(
     def step(state: TrainState, batch):
         grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
         (loss, (metrics, objective_state)), grads = grad_fn(
-            state.params, state.objective_state, state.teachers, batch, state.step
+            state.params, state.objective_state, state.teachers, batch, state.seed, state.step
         )
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         params = {**params, "objective": objective.after_update(params["objective"])}
         new_state = TrainState(
+            seed=state.seed,
             step=state.step + 1,
             params=params,
             objective_state=objective_state,

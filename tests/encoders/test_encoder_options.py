@@ -209,6 +209,7 @@ def test_a_class_token_comes_after_the_text():
     found = features(encoder, params, ids)
     token = np.asarray(params["class_embedding"])
     normed = (token - token.mean()) / np.sqrt(token.var() + encoder.norm_eps)
+    normed = normed * params["norm"]["scale"] + params["norm"]["bias"]
     np.testing.assert_allclose(found.pooled, np.stack([normed, normed]), rtol=1e-4, atol=1e-5)
     assert found.tokens.shape[:2] == ids.shape
 

@@ -145,7 +145,7 @@ def test_a_part_of_which_nothing_can_be_read(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"stream": "audio"}, "unknown stream 'audio'(.|\n)*image, text"),
+        ({"stream": "audio"}, "the stream 'audio' does not exist(.|\n)*image, text"),
         ({"out": "x.csv"}, r"cannot write 'x.csv'(.|\n)*\.npy or \.parquet"),
         ({"source": "/no/such.tar"}, "no such file"),
         ({"source": "nothing"}, "unknown source 'nothing'"),

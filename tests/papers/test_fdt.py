@@ -108,5 +108,5 @@ def test_a_mesh_and_microbatches_change_nothing():
 @pytest.mark.slow
 def test_matching_samples_share_codes(tmp_path):
     metrics = run("fdt", workdir=tmp_path)
-    assert metrics["val/codes/matched_overlap"] > 2 * metrics["val/codes/other_overlap"]
-    assert metrics["val/codes/codes_in_use"] < 0.9
+    assert metrics["val/codes/matched_overlap"] > 1.3 * metrics["val/codes/other_overlap"]
+    assert metrics["val/codes/codes_in_use"] < 0.3

@@ -49,8 +49,9 @@ def test_rules(rule):
 
 
 def test_lean_forms_equal_dense(monkeypatch):
-    """Only what pairs need goes through tiles; the decoder's gradient comes by its queries."""
-    token_cases.lean_forms_equal_dense(SCORE, SCORE.init(jax.random.key(0), WIDTH), monkeypatch, unseen=("key/bias",))
+    """By frames, captions and queries: the decoder's gradient comes by its queries, outside of tiles."""
+    params = SCORE.init(jax.random.key(0), WIDTH)
+    token_cases.lean_forms_equal_dense(SCORE, params, monkeypatch, token_cases.prepared_value_and_gradients)
 
 
 def test_consistency_by_hand():

@@ -131,6 +131,6 @@ def test_a_mesh_and_microbatches_change_nothing():
 @pytest.mark.slow
 def test_weights_are_of_words(tmp_path):
     metrics = run("vdr", workdir=tmp_path)
-    assert metrics["val/test/word_precision@5"] > 0.6
-    assert metrics["val/test/sparse_text_to_series_R@1"] > 0.9 * metrics["val/test/dense_text_to_series_R@1"]
-    assert metrics["val/test/words_to_series_R@1"] > 0.5 * metrics["val/test/dense_text_to_series_R@1"]
+    assert metrics["val/test/word_precision@5"] > 0.25
+    assert metrics["val/test/sparse_text_to_series_R@1"] > 0.7
+    assert metrics["val/test/words_to_series_R@1"] > 0.5 * metrics["val/test/sparse_text_to_series_R@1"]

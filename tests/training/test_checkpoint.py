@@ -17,11 +17,13 @@ def state_of(step, devices=8):
     split, whole = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     rng = np.random.default_rng(step)
     return TrainState(
+        seed=jax.device_put(jnp.uint32(0), whole),
         step=jax.device_put(jnp.int32(step), whole),
         params={"w": jax.device_put(rng.normal(size=(16, 3)).astype(np.float32), split)},
         objective_state={},
         opt_state=({"mu": {"w": jax.device_put(rng.normal(size=(16, 3)).astype(np.float32), split)}}, ()),
         ema=None,
+        teachers={},
         skipped=jax.device_put(jnp.int32(0), whole),
     )
 
