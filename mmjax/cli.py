@@ -113,6 +113,16 @@ def _embed(values) -> dict | None:
     )
 
 
+def _cluster(values) -> dict | None:
+    _start_jax(values)
+    from mmjax.experiments.cluster import cluster_run
+
+    sizes = {"clusters": values.clusters, "least": values.least}
+    result = cluster_run(values.workdir, stream=values.stream, out=values.out, **sizes)
+    print("{out}: {groups} groups of {samples} samples, the smallest of {smallest}".format(**result))
+    return result
+
+
 def _data(values) -> dict | None:
     from mmjax.config import validate
     from mmjax.data.inspection.check import build_indexes, check
@@ -261,6 +271,15 @@ def _embed_flags(values) -> None:
     flags.DEFINE_string("language", "", meaning, flag_values=values)
 
 
+def _cluster_flags(values) -> None:
+    flags.DEFINE_string("workdir", None, "folder of the run", flag_values=values)
+    flags.DEFINE_string("stream", "image", "stream of the model whose embeddings are clustered", flag_values=values)
+    flags.DEFINE_integer("clusters", 10, "number of clusters", lower_bound=1, flag_values=values)
+    meaning = "smallest group; smaller ones join others. At least the batch size of the next run"
+    flags.DEFINE_integer("least", 128, meaning, lower_bound=1, flag_values=values)
+    flags.DEFINE_string("out", None, ".npy file to write, for data.groups", flag_values=values)
+
+
 def _data_flags(values) -> None:
     meaning = "picture of what reaches the model; a page with players goes beside it, ending in .html"
     flags.DEFINE_string("out", "contact_sheet.png", meaning, flag_values=values)
@@ -319,6 +338,12 @@ VERBS = {
     "train": Verb("train a config, or go on with an interrupted run", _train_flags, _train, ("config", "workdir")),
     "eval": Verb("evaluate a checkpoint of a run", _eval_flags, _eval),
     "embed": Verb("write embeddings and ids of a source", _embed_flags, _embed, ("workdir", "source", "out")),
+    "cluster": Verb(
+        "group a run's training samples by their embeddings, for batches within groups",
+        _cluster_flags,
+        _cluster,
+        ("workdir", "out"),
+    ),
     "data": Verb("show what a config's data looks like when it reaches the model", _data_flags, _data, ("config",)),
     "data train_tokenizer": Verb(
         "train a tokenizer on the captions of a config", _train_tokenizer_flags, _train_tokenizer, ("config", "out")

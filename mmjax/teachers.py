@@ -122,7 +122,7 @@ def encode(model: Model, teachers: tuple[Teacher, ...], params, teacher_params: 
 
 
 def with_presence(batch: dict, features, model: Model, teachers: tuple[Teacher, ...]) -> dict:
-    """`batch` with `<name>_present` (B,) bool for heads and teachers too: present where all that they are made of is."""
+    """`batch` with `<name>_present` (B,) bool for heads and teachers too: where all that they are made of is there."""
     batch = dict(batch)
     for name in features:
         bases = [batch[f"{b}_present"] for b in base_streams(model, teachers, name) if f"{b}_present" in batch]

@@ -4,7 +4,7 @@ from mmjax.data.streams import STREAMS
 
 
 def side_names(streams) -> tuple[str, ...]:
-    """("image", "text") for ("image", "text_2") and ("ema/image", "text_prediction"): modalities, as CLIP's metrics say.
+    """("image", "text") for ("image", "text_2") and ("ema/image", "text_prediction"): modalities, as in CLIP's metrics.
 
     Where several sides are of one modality, or of none that the name tells, all have their whole names, "/" as "_".
     """

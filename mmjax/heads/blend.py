@@ -9,7 +9,8 @@ from mmjax.heads.base import Head
 class BlendHead(Head):
     """(1 - share) times the pooled features of one stream plus `share` times those of another, of unit norm.
 
-    A slider between two spaces that were trained for different ends (Control-MVR, 2024, arXiv 2412.05831). It learns nothing.
+    A slider between two spaces that were trained for different ends (Control-MVR, 2024, arXiv 2412.05831). It learns
+    nothing.
 
     Attributes:
         streams: the names of the two features, as wide as one another.

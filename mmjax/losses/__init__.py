@@ -12,8 +12,8 @@ from mmjax.losses.global_contrastive import global_contrastive
 from mmjax.losses.gram import gram_contrastive, gram_volume
 from mmjax.losses.hinge import hinge_contrastive
 from mmjax.losses.input_label import input_label_contrastive
-from mmjax.losses.momentum import local_contrastive, momentum_contrastive
 from mmjax.losses.lexical import lexical_contrastive
+from mmjax.losses.momentum import local_contrastive, momentum_contrastive
 from mmjax.losses.multiview import mv_dhel, mv_infonce
 from mmjax.losses.noisy_hinge import noisy_hinge
 from mmjax.losses.off_diagonal import off_diagonal_distillation

@@ -10,8 +10,8 @@ from mmjax.objectives.contrastive import (
     WeightedContrastive,
 )
 from mmjax.objectives.geometry import Geometry
-from mmjax.objectives.hard_negatives import HardNegatives
 from mmjax.objectives.grouped import GroupedTokens
+from mmjax.objectives.hard_negatives import HardNegatives
 from mmjax.objectives.identities import DistributionMatching, InputLabel
 from mmjax.objectives.long_text import LongText
 from mmjax.objectives.masked_image import MaskedImage

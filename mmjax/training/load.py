@@ -51,7 +51,7 @@ def open_checkpoints(workdir: Path, config, *, read_only: bool = False) -> Check
 
 
 def check_vocabulary(config) -> None:
-    """Raise `UserError` if a text tower has no embedding for some of the tokenizer's ids."""
+    """Raise `UserError` if a text tower, or an objective that predicts words, has no room for the tokenizer's ids."""
     tokens = make_tokenizer(config.data.tokenizer, config.data.context).vocab_size
     for name, tower in config.towers.items():
         if tower.get("vocab_size", tokens) < tokens:
@@ -59,4 +59,11 @@ def check_vocabulary(config) -> None:
                 f"the tokenizer has {tokens} tokens, the tower {name!r} room for {tower.vocab_size}",
                 where=f"config.towers.{name}.vocab_size, config.data.tokenizer",
                 remedy=f"set config.towers.{name}.vocab_size = {tokens}",
+            )
+    for name, objective in config.objectives.items():
+        if objective.get("vocabulary", tokens) < tokens:
+            raise UserError(
+                f"the tokenizer has {tokens} tokens, the objective {name!r} room for {objective.vocabulary}",
+                where=f"config.objectives.{name}.vocabulary, config.data.tokenizer",
+                remedy=f"set config.objectives.{name}.vocabulary = {tokens}",
             )

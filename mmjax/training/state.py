@@ -15,9 +15,10 @@ from mmjax.teachers import Run, encode, start_teachers, with_presence
 class TrainState:
     """Seed, step count, parameters, moments, the objective's running state, the parameters' moving average, teachers.
 
-    The `seed` of all random keys is an array, so that one compiled program serves every seed. `params` is {"model": ..., "objective": ...}; `ema` is alike, or None where no average is kept.
-    `teachers` holds the model parameters of each teacher by its name. `skipped` counts the steps that changed nothing
-    because their loss or gradients were not finite (`config.on_nonfinite`).
+    The `seed` of all random keys is an array, so that one compiled program serves every seed. `params` is
+    {"model": ..., "objective": ...}; `ema` is alike, or None where no average is kept. `teachers` holds the model
+    parameters of each teacher by its name. `skipped` counts the steps that changed nothing because their loss or
+    gradients were not finite (`config.on_nonfinite`).
     """
 
     seed: jax.Array

@@ -13,8 +13,8 @@ import optax
 import pytest
 
 from mmjax.data.sources.xor import xor_vectors
-from mmjax.losses import pairwise, softmax_contrastive, symile
 from mmjax.encoders.norms import unit_norm
+from mmjax.losses import pairwise, softmax_contrastive, symile
 
 WIDTH = 16
 

@@ -10,8 +10,6 @@ from mmjax.heads import HEADS
 from mmjax.losses import softmax_contrastive
 from tests.papers.running import check_mesh, config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 SHARES = (0, 25, 50, 75, 100)
 
 
@@ -63,7 +61,7 @@ def test_on_meshes_and_micro_batches():
 
 @pytest.mark.slow
 def test_the_slider_goes_from_the_piece_to_the_genre(tmp_path):
-    metrics = run("control_mvr", **ALL, workdir=tmp_path)
+    metrics = run("control_mvr", workdir=tmp_path)
     name = "val/{}_{}/vector_{}_to_vector_2_{}_{}"
     piece = [metrics[name.format("piece", s, s, s, "R@10")] for s in SHARES]
     genre = [metrics[name.format("genre", s, s, s, "mAP@10")] for s in SHARES]

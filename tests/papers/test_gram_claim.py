@@ -7,8 +7,6 @@ import pytest
 from mmjax.losses import gram_volume
 from tests.papers.running import check_mesh, config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 
 def test_the_determinant_of_three_unit_vectors():
     """det G = 1 + 2 tv ta va - tv^2 - ta^2 - va^2."""
@@ -33,7 +31,7 @@ def test_on_meshes_and_micro_batches(arm):
 def test_volumes_find_tuples_and_pairs_find_more_besides(tmp_path):
     found = {}
     for arm in ("gram", "anchor", "both"):
-        metrics = run("gram", arm, **ALL, workdir=tmp_path / arm)
+        metrics = run("gram", arm, workdir=tmp_path / arm)
         found[arm] = {c: metrics[f"val/{c}/vector_2+vector_3_to_vector_R@1"] for c in ("volume", "sum")}
         found[arm]["pair"] = metrics["val/sum/vector_2_to_vector_3_R@1"]
     assert found["gram"]["volume"] > 0.8 and abs(found["gram"]["volume"] - found["anchor"]["sum"]) < 0.1

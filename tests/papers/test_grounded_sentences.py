@@ -7,8 +7,6 @@ import pytest
 from mmjax.data.sources import open_source
 from tests.papers.running import check_mesh, config_of, module, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 
 def test_the_pairs_are_scored_by_what_their_scenes_share():
     """Of each sentence its own words are read again: size, colour, shape, place."""
@@ -47,6 +45,6 @@ def test_arguments():
 
 @pytest.mark.slow
 def test_letters_learn_the_meaning_of_sentences_from_pictures(tmp_path):
-    metrics = run("grounded_sentences", workdir=tmp_path, **ALL)
+    metrics = run("grounded_sentences", workdir=tmp_path)
     assert metrics["val/scenes/text_to_image_R@1"] > 0.15  # by chance 0.005
     assert metrics["val/sentences/spearman"] > 0.48  # untrained 0.39

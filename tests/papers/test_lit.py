@@ -4,8 +4,6 @@ import pytest
 
 from tests.papers.running import config_of, first_steps, module, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 
 def moved(before, after):
     """Top-level names of the parameters of the model that differ."""
@@ -35,8 +33,8 @@ def test_arguments():
 @pytest.mark.slow
 def test_a_locked_tower_is_worth_more_than_few_pairs(tmp_path):
     """R@1 over seeds 0, 1, 2: locked 0.41, from scratch 0.18."""
-    run("lit", "tower", workdir=tmp_path / "tower", **ALL)
-    locked = run("lit", "locked", workdir=tmp_path / "locked", init_from=str(tmp_path / "tower"), **ALL)
-    scratch = run("lit", "scratch", workdir=tmp_path / "scratch", **ALL)
+    run("lit", "tower", workdir=tmp_path / "tower")
+    locked = run("lit", "locked", workdir=tmp_path / "locked", init_from=str(tmp_path / "tower"))
+    scratch = run("lit", "scratch", workdir=tmp_path / "scratch")
     metric = "val/test/vector_to_vector_2_R@1"
     assert locked[metric] > scratch[metric] + 0.1

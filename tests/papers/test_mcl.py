@@ -8,8 +8,6 @@ from mmjax.errors import UserError
 from mmjax.experiments.cluster import cluster_run, merged
 from tests.papers.running import config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 SMALL = {
     "duration": "4 steps",
     "schedule.warmup": "1 steps",
@@ -72,12 +70,12 @@ def test_small_groups_go_to_the_nearest_large_one():
 
 def test_a_further_stage_lies_within_the_groups_of_the_one_before(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    run("mcl", **ALL, workdir=first, **SMALL)
+    run("mcl", workdir=first, **SMALL)
     told = cluster_run(str(first), stream="vector", clusters=3, least=16, out=str(first / "groups.npy"))
     one = np.load(first / "groups.npy")
     assert (told["samples"], told["groups"]) == (256, len(set(one)))
     assert one.shape == (256,) and np.bincount(one).min() == told["smallest"] >= 16
-    metrics = run("mcl", f"stage_1,before={first}", **ALL, workdir=second, **SMALL)
+    metrics = run("mcl", f"stage_1,before={first}", workdir=second, **SMALL)
     assert {"val/stages_factor_1/acc1", "val/vector_factor_2/acc1"} <= metrics.keys()
     cluster_run(str(second), stream="vector", clusters=2, least=1, out=str(second / "groups.npy"))
     two = np.load(second / "groups.npy")
@@ -96,10 +94,10 @@ def test_stages_need_their_first_one():
 def test_the_second_stage_learns_what_the_first_left_out(tmp_path):
     """Accuracy of linear probes, chance 0.1."""
     first = tmp_path / "first"
-    probes = run("mcl", **ALL, workdir=first)
+    probes = run("mcl", workdir=first)
     cluster_run(str(first), stream="vector", clusters=10, least=64, out=str(first / "groups.npy"))
-    stages = run("mcl", f"stage_1,before={first}", **ALL, workdir=tmp_path / "second")
-    control = run("mcl", f"control,before={first}", **ALL, workdir=tmp_path / "control")
+    stages = run("mcl", f"stage_1,before={first}", workdir=tmp_path / "second")
+    control = run("mcl", f"control,before={first}", workdir=tmp_path / "control")
     assert probes["val/vector_factor_1/acc1"] > 0.9 and probes["val/vector_factor_2/acc1"] < 0.4
     assert stages["val/stages_factor_1/acc1"] > 0.9 and stages["val/stages_factor_2/acc1"] > 0.85
     assert control["val/stages_factor_2/acc1"] < 0.7

@@ -7,8 +7,6 @@ import pytest
 from mmjax.losses import mv_dhel, mv_infonce, softmax_contrastive
 from tests.papers.running import check_mesh, config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 
 def two_views(seed=0, rows=6, width=4):
     x = np.random.default_rng(seed).normal(size=(2, rows, width))
@@ -47,5 +45,5 @@ def test_on_meshes_and_micro_batches():
 def test_mv_dhel_uses_more_dimensions(tmp_path):
     rank = {}
     for arm in ("mv_dhel_5", "pairwise_5"):
-        rank[arm] = run("mv_infonce", arm, **ALL, workdir=tmp_path / arm)["val/test/vector_effective_rank"]
+        rank[arm] = run("mv_infonce", arm, workdir=tmp_path / arm)["val/test/vector_effective_rank"]
     assert rank["mv_dhel_5"] > rank["pairwise_5"] + 2

@@ -14,7 +14,6 @@ from mmjax.objectives.two_gaussians import improved, low_probability, started
 from mmjax.training.load import load
 from tests.papers.running import check_mesh, config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
 B, D = 6, 5
 
 
@@ -155,7 +154,7 @@ def test_meshes_and_micro_batches():
 @pytest.mark.slow
 def test_wrong_pairs_are_found(tmp_path):
     """The remembered losses of wrong pairs are above those of right ones: area under the curve above 0.9."""
-    run("pc2", workdir=tmp_path, **ALL)
+    run("pc2", workdir=tmp_path)
     experiment, state = load(tmp_path)
     source = open_source(experiment.config.data.source)
     losses = np.asarray(state.objective_state["hinge"]["example_loss"])[: len(source), 0]

@@ -10,8 +10,6 @@ from mmjax.losses import cluster_means, far_apart, kmeans, prototypical
 from mmjax.objectives.protoclip import ProtoCLIP
 from tests.papers.running import check_mesh, config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 RNG = np.random.default_rng(0)
 SCALE = jnp.float32(6.0)
 
@@ -201,5 +199,5 @@ def test_on_meshes_and_micro_batches():
 @pytest.mark.slow
 def test_beside_clip_on_the_emoji(tmp_path):
     """Known concepts in an unseen style, chance 0.003: training with prototypes learns."""
-    metrics = run("protoclip", **ALL, workdir=tmp_path)
+    metrics = run("protoclip", workdir=tmp_path)
     assert metrics["val/style/image_to_text_R@1"] > 0.2

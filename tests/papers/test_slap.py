@@ -7,7 +7,6 @@ from mmjax.encoders import Features
 from mmjax.objectives import Prediction
 from tests.papers.running import check_mesh, config_of, module, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
 NAMES = ("vector_prediction", "vector_2_prediction")
 
 
@@ -66,7 +65,7 @@ def test_unknown_arm():
 @pytest.mark.slow
 def test_both_kinds_of_terms_are_needed(tmp_path):
     """Predictions retrieve at batch 16 with both, not with either alone; projections do not retrieve."""
-    found = {arm: run("slap", arm, workdir=tmp_path / arm, **ALL) for arm in ("slap", "across", "within")}
+    found = {arm: run("slap", arm, workdir=tmp_path / arm) for arm in ("slap", "across", "within")}
     key = f"val/predictions/{NAMES[0]}_to_{NAMES[1]}_R@1"
     assert found["slap"][key] > 0.85
     assert max(found[arm][key] for arm in ("across", "within")) < 0.05

@@ -11,8 +11,6 @@ from mmjax.objectives.swav import SwAV, perplexity
 from mmjax.training.history import read_history
 from tests.papers.running import check_mesh, config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 
 def some_scores(seed=0, views=4, rows=6, prototypes=5):
     return list(jnp.asarray(np.random.default_rng(seed).normal(size=(views, rows, prototypes)), jnp.float32))
@@ -167,7 +165,7 @@ def test_even_assignments_use_the_prototypes_and_a_softmax_does_not(tmp_path):
     """Perplexity of the nearest prototype over the last batch of 256, of 64 prototypes."""
     used = {}
     for arg in ("", "softmax"):
-        run("swav", arg, **ALL, workdir=tmp_path / (arg or "sinkhorn"))
+        run("swav", arg, workdir=tmp_path / (arg or "sinkhorn"))
         rows = read_history(tmp_path / (arg or "sinkhorn"))
         used[arg] = [row["train/prototype_perplexity"] for row in rows if "train/prototype_perplexity" in row][-1]
     assert used[""] > 40 and used["softmax"] < 25

@@ -6,8 +6,6 @@ import pytest
 from mmjax.training.init_from import read_weights
 from tests.papers.running import config_of, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
-
 SMALL = {"batch_size": 16, "duration": "6 steps", "schedule.warmup": "1 steps"}
 
 
@@ -22,8 +20,8 @@ def towers(folder):
 
 def test_the_second_stage_trains_audio_alone(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    run("vipant", **ALL, workdir=first, **SMALL)
-    run("vipant", "pivot", **ALL, workdir=second, init_from=str(first), **SMALL)
+    run("vipant", workdir=first, **SMALL)
+    run("vipant", "pivot", workdir=second, init_from=str(first), **SMALL)
     before, after = towers(first), towers(second)
     assert before.keys() == after.keys()
     moved = {name.split("/")[0].removesuffix("_projection") for name in before if np.any(before[name] != after[name])}
@@ -40,9 +38,9 @@ def test_the_stages_share_no_example():
 @pytest.mark.slow
 def test_audio_finds_text_through_pictures(tmp_path):
     first = tmp_path / "first"
-    pictures = run("vipant", **ALL, workdir=first)
-    pivot = run("vipant", "pivot", **ALL, workdir=tmp_path / "second", init_from=str(first))
-    pairs = run("vipant", "pairs", **ALL, workdir=tmp_path / "pairs")
+    pictures = run("vipant", workdir=first)
+    pivot = run("vipant", "pivot", workdir=tmp_path / "second", init_from=str(first))
+    pairs = run("vipant", "pairs", workdir=tmp_path / "pairs")
     found, audio = (pivot[f"val/test/vector_3_to_{other}_R@1"] for other in ("vector_2", "vector"))
     assert found > min(audio, pictures["val/test/vector_to_vector_2_R@1"]) - 0.07 and found > 0.6
     assert found > pairs["val/test/vector_3_to_vector_2_R@1"] + 0.05

@@ -10,7 +10,6 @@ from mmjax.heads import NoiseHead
 from mmjax.training.load import load
 from tests.papers.running import module, run
 
-ALL = {"mesh.data": -1}  # however many devices there are
 TO_OLD = "val/new_to_old/bridge_to_old/vector_R@1"
 
 
@@ -38,9 +37,9 @@ def test_the_bridge_alone_is_trained(tmp_path):
         "data.source": "latent:train,shared=24,widths=64/48,noise=0.35,count=128",
     }
     for model in ("old", "new"):
-        run("xbt", model, workdir=tmp_path / model, **tiny, **ALL)
+        run("xbt", model, workdir=tmp_path / model, **tiny)
     arg, new = f"bridge,old={tmp_path / 'old'}", str(tmp_path / "new")
-    run("xbt", arg, workdir=tmp_path / "bridge", init_from=new, **tiny, **ALL)
+    run("xbt", arg, workdir=tmp_path / "bridge", init_from=new, **tiny)
     (_, old), (_, before), (_, after) = (load(tmp_path / name) for name in ("old", "new", "bridge"))
     same = lambda a, b: jax.tree.map(np.testing.assert_array_equal, a, b)  # noqa: E731
     same({k: v for k, v in after.params["model"].items() if k != "bridge_head"}, before.params["model"])
@@ -57,8 +56,8 @@ def test_unknown_arm():
 def test_order_of_recalls(tmp_path):
     """Chance, the old model, new queries on the old gallery by a bridge trained on texts, the new model."""
     for model in ("old", "new"):
-        run("xbt", model, workdir=tmp_path / model, **ALL)
+        run("xbt", model, workdir=tmp_path / model)
     arg = f"bridge,old={tmp_path / 'old'}"
-    found = run("xbt", arg, workdir=tmp_path / "bridge", init_from=str(tmp_path / "new"), **ALL)
+    found = run("xbt", arg, workdir=tmp_path / "bridge", init_from=str(tmp_path / "new"))
     old = found["val/old_to_old/old/vector_2_to_old/vector_R@1"]
     assert 0.1 < old < found[TO_OLD] - 0.03 < found[TO_OLD] < found["val/new_to_new/vector_2_to_vector_R@1"] - 0.2
