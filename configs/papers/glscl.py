@@ -102,5 +102,5 @@ def get_sweep():
             "mean": {"arg": "mean"},
         },
         baseline="mean",
-        metrics=("val/test/series_to_text_R@1", "val/test/text_to_series_R@1"),
+        metrics=("val/test/series_to_text_R@1", "val/test/text_to_series_R@1", "train/query_cosine"),
     )

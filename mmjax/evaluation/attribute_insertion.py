@@ -4,6 +4,7 @@ XMAI (Ramshetty et al. 2023, arXiv 2306.11065): robustness to a change that a hu
 """
 
 import dataclasses
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -59,8 +60,14 @@ class AttributeInsertion:
         """`MRR`, `R@1` of the captions, `true_*` and `inserted_*` of the others, `MRR_drop` by insertion, as a share of
         MRR, and `true_share` of the inserted words that are true."""
         pictures, records = first_rows(embeddings.rows(self.source, self.streams[0]))
+        if len(records) < 2:
+            raise UserError("a gallery of one picture answers every query", where=self.source, remedy="evaluate more")
         source = open_source(self.source)
         fields = [text_fields(source[r]) for r in records.tolist()]
+        for record, name in itertools.product(range(len(fields)), itertools.chain(*self.attributes)):
+            if name not in fields[record]:
+                what = f"sample {records[record]} has no field {name!r}"
+                raise UserError(what, where=self.source, remedy="name other attributes")
         embed = Texts(embeddings, self.streams[1])
         told = [[self.captions] * len(fields), self._with_true(fields), self._inserted(fields, pictures, embed)]
         metrics = {}

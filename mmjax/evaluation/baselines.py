@@ -10,7 +10,7 @@ RIDGE = Path(emoji.__file__).with_name("ridge.json")
 
 
 def baselines(evaluations) -> dict[str, dict[str, float]]:
-    """Baseline name -> metrics "val/<evaluation>/<metric>" of English retrieval on the emoji splits.
+    """Baseline name -> metrics "val/<evaluation>/<metric>" of English retrieval, of every style, on the emoji splits.
 
     "ridge" is a kernel ridge regression from 16 x 16 pixels to TF-IDF vectors of the labels, trained on the same
     pictures; `benchmarks/emoji_ridge.py` measures it and writes its numbers beside the data.
@@ -25,7 +25,9 @@ def baselines(evaluations) -> dict[str, dict[str, float]]:
     ridge = {
         f"val/{name}/{metric}": value
         for name, e in evaluations.items()
-        if isinstance(e, Retrieval) and (e.captions, e.language) == ("{label}", "en") and e.source in by_source
+        if isinstance(e, Retrieval)
+        and e == Retrieval(e.source, captions="{label}", every=e.every)
+        and e.source in by_source
         for metric, value in by_source[e.source].items()
     }
     return {"ridge": ridge} if ridge else {}

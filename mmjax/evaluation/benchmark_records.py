@@ -51,7 +51,9 @@ def write_records(records: Iterable[dict], folder: str | Path) -> list[Path]:
 
 def _translate(evaluation) -> tuple[str, dict[str, str]]:
     """The task, and name here -> name there of its metrics; none for what CLIP_benchmark does not measure."""
-    if isinstance(evaluation, Retrieval) and side_names(evaluation.streams) == ("image", "text"):
+    if side_names(getattr(evaluation, "streams", ())) not in (("image", "text"), ("image",)):
+        return "", {}
+    if isinstance(evaluation, Retrieval):
         return "zeroshot_retrieval", {
             f"{direction}_R@{k}": f"{answer}_retrieval_recall@{k}"
             for direction, answer in (("image_to_text", "text"), ("text_to_image", "image"))

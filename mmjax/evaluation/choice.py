@@ -65,6 +65,10 @@ def choice_accuracy(x, choices) -> float:
     if not len(records):
         raise UserError("no sample has all captions that are to choose between")
     own = x[0][np.searchsorted(x[1], records)]
-    scores = np.stack([(own * y[np.searchsorted(of, records)]).sum(1) for y, of in choices])
+    return share_first(np.stack([(own * y[np.searchsorted(of, records)]).sum(1) for y, of in choices]))
+
+
+def share_first(scores) -> float:
+    """The share of columns of `scores` (choices, N) whose first is the largest; a draw among k counts as 1 / k."""
     best = scores == scores.max(0)
-    return float((best[0] / best.sum(0)).mean())
+    return float(np.mean(best[0] / best.sum(0)))

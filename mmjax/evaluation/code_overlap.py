@@ -7,6 +7,7 @@ import numpy as np
 
 from mmjax.errors import UserError
 from mmjax.evaluation.result import Result
+from mmjax.evaluation.token_retrieval import learned_score
 from mmjax.losses.tokens import token_rows
 
 
@@ -31,11 +32,14 @@ class CodeOverlap:
     def __call__(self, embeddings) -> Result:
         """`matched_overlap`, `other_overlap`: mean Jaccard index of the codes in use by the two sides of a record, and
         by one side and the next record's other; `codes_in_use`: mean number of codes of a row, over all codes."""
-        part, params = embeddings.objective(self.objective)
-        if not hasattr(part.score(), "shares"):
+        streams, score, params = learned_score(embeddings, self.objective)
+        if not hasattr(score, "shares"):
             raise UserError(f"objective {self.objective!r} has no codebook", remedy="name one of kind fdt")
-        used = [self._used(embeddings, part.score(), params["score"], stream) for stream in part.streams]
+        used = [self._used(embeddings, score, params, stream) for stream in streams]
         records = np.intersect1d(used[0][1], used[1][1])
+        if len(records) < 2:
+            what = f"{len(records)} records have both {' and '.join(streams)}"
+            raise UserError(what, where=self.source, remedy="evaluate two records or more")
         x, y = (codes[np.searchsorted(of, records)] for codes, of in used)
         metrics = {
             "matched_overlap": jaccard(x, y),

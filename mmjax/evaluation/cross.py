@@ -6,13 +6,15 @@ import itertools
 import numpy as np
 
 from mmjax.data.sources import open_source
-from mmjax.data.sources.xor_source import every_vector
+from mmjax.data.sources.xor_source import XorSource, every_vector
 from mmjax.errors import UserError
 from mmjax.evaluation.composed import check_compose, compose
 from mmjax.evaluation.embeddings import Embeddings
 from mmjax.evaluation.ranking import retrieval_ranks
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import chance_one_way, one_way
+
+MOST_BITS = 20  # of which `XorChoice` embeds every vector
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,8 @@ class CrossRetrieval:
     every: str = "25%"
 
     def __post_init__(self):
+        if len(set(self.streams)) < 2:
+            raise UserError(f"retrieval between {tuple(self.streams)}", remedy="name two streams or more")
         if self.compose:
             check_compose(self.compose)
 
@@ -76,6 +80,9 @@ class XorChoice:
     def __call__(self, embeddings: Embeddings) -> Result:
         """`accuracy`: the share of records whose own vector is nearest to the query among all 2^dims."""
         source = open_source(self.source)
+        if not isinstance(source, XorSource) or source.dims > MOST_BITS:
+            remedy = f"evaluate a source such as 'xor:dims=5,split=test', of at most {MOST_BITS} dims"
+            raise UserError("no bits of which all vectors can be listed", where=self.source, remedy=remedy)
         asked = [embeddings.rows(self.source, s).vectors for s in self.streams if s != self.answer]
         own = np.stack([source[i][self.answer] for i in range(len(source))])
         choices = every_vector(source.width(self.answer))

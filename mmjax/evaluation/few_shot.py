@@ -48,10 +48,12 @@ class FewShot:
     def __post_init__(self):
         if self.probe not in PROBES:
             raise UserError(f"no probe {self.probe!r}", remedy=f"use one of {', '.join(PROBES)}")
+        if not self.shots or min(self.shots) < 0:
+            raise UserError(f"shots = {self.shots}", remedy="give one number or more, 0 for all rows")
 
     def __call__(self, embeddings: Embeddings) -> Result:
         """For each k of `shots`, `<k>_shot_acc1` and `<k>_shot_sd`; `acc1` for all."""
-        train, labels, test, test_labels = labelled_sides(self, embeddings)
+        train, labels, test, test_labels = labelled_sides(self, embeddings, least=max(self.shots))
         metrics = {}
         for shots in self.shots:
             accuracies = few_shot(

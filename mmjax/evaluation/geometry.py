@@ -140,16 +140,26 @@ def anisotropy(x, *, name: str = "example") -> float:
 def share_before(x, y, gallery, *, block: int = 1024, mesh: Mesh | None = None) -> float:
     """The mean over i of the share of the other rows j of the gallery that are nearer to x_i than its partner y_i is.
 
+    Rows as near as the partner, such as captions of the same words, are not nearer.
+
     Args:
         x, y, gallery: (N, D) unit rows, in the order of the pairs.
     """
     mesh = mesh or sharded.one_device()
     x, y = inputs.pair(x, y, ("first", "second"))
-    own = np.einsum("nd,nd->n", x, y)
-    queries = sharded.place(mesh, block, x=x, own=own)
-    start = sharded.place(mesh, block, count=np.zeros(len(x), np.int32))["count"]
-    counts = sharded.fold(_count_nearer, start, queries, sharded.place(mesh, block, x=gallery), mesh)
+    queries = sharded.place(mesh, block, x=x)
+    start = sharded.place(mesh, block, own=np.zeros(len(x), np.float32), count=np.zeros(len(x), np.int32))
+    # By the same products as the others', so that a row equal to the partner is not nearer by rounding.
+    own = sharded.fold(_find_own, start["own"], queries, sharded.place(mesh, block, x=y), mesh)
+    placed = sharded.place(mesh, block, x=gallery)
+    counts = sharded.fold(_count_nearer, start["count"], queries | {"own": own}, placed, mesh)
     return float(sharded.fetch(counts, len(x), mesh).mean() / (len(x) - 1))
+
+
+def _find_own(own, queries, gallery):
+    partner = queries["index"][:, None] == gallery["index"][None, :]
+    found = jnp.max(jnp.where(partner, sharded.similarity(queries, gallery), -jnp.inf), axis=1)
+    return jnp.where(jnp.any(partner, axis=1), found, own)
 
 
 def _count_nearer(count, queries, gallery):

@@ -3,16 +3,14 @@
 import dataclasses
 import functools
 
-import jax
 import numpy as np
 
-from mmjax.data.streams import modality
 from mmjax.errors import UserError
 from mmjax.evaluation.embeddings import EmbeddedTokens
+from mmjax.evaluation.names import base_names
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import chance_recall
-from mmjax.evaluation.token_retrieval import ranked, score_matrices
-from mmjax.losses.tokens import token_rows
+from mmjax.evaluation.token_retrieval import learned_score, prepared, ranked, score_matrices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,17 +38,22 @@ class GroupRetrieval:
 
     def __call__(self, embeddings) -> Result:
         """R@K, ranks and MRR such as text_to_image+image_2_R@1, and the way back."""
-        part, params = embeddings.objective(self.objective)
+        streams, score, params = learned_score(embeddings, self.objective)
+        anchor, others = streams[0], tuple(streams[1:])
+        groups = self.groups or tuple(dict.fromkeys([*((s,) for s in others), others]))
+        for group in groups:
+            if isinstance(group, str) or not group or not set(group) <= set(others):
+                remedy = f"name some of {', '.join(others)} in each group"
+                raise UserError(f"{group!r} is no group", where=f"objective {self.objective!r}", remedy=remedy)
         asked = {"captions": self.captions, "language": self.language}
-        sides = [first_tokens(embeddings.tokens(self.source, s, **asked)) for s in part.streams]
-        sides = dict(zip(part.streams, in_common(sides, self.source), strict=True))
-        names = {s: modality(embeddings.stream(s).name) for s in part.streams}
-        names = names if len(set(names.values())) == len(names) else {s: embeddings.stream(s).name for s in names}
-        anchor, score, metrics, chance = part.streams[0], part.score(), {}, {}
-        for group in self.groups or dict.fromkeys([*((s,) for s in part.streams[1:]), tuple(part.streams[1:])]):
-            x = _prepared(score, params["score"], sides[anchor], True)
-            y = _prepared(score, params["score"], functools.reduce(_together, [sides[s] for s in group]), False)
-            there, back = score_matrices(score, x, y, params["score"])
+        sides = [first_tokens(embeddings.tokens(self.source, s, **asked)) for s in streams]
+        sides = dict(zip(streams, in_common(sides, self.source), strict=True))
+        names = dict(zip(streams, base_names(embeddings, streams), strict=True))
+        metrics, chance = {}, {}
+        x = prepared(score, params, sides[anchor], True)
+        for group in groups:
+            y = prepared(score, params, functools.reduce(_together, [sides[s] for s in group]), False)
+            there, back = score_matrices(score, x, y, params)
             ids, pair = sides[anchor].records, (names[anchor], "+".join(names[s] for s in group))
             metrics |= ranked(there, ids, ids, names=pair) | ranked(back.T, ids, ids, names=pair[::-1])
             chance |= chance_recall(ids, ids, names=pair)
@@ -69,12 +72,6 @@ def in_common(sides: list[EmbeddedTokens], source: str) -> list[EmbeddedTokens]:
     if not len(shared):
         raise UserError("no record has all streams", where=source, remedy="evaluate a source that has them together")
     return [EmbeddedTokens(*(array[np.searchsorted(side.records, shared)] for array in side)) for side in sides]
-
-
-def _prepared(score, params, side: EmbeddedTokens, first: bool):
-    """Rows of one side for the score, on the host."""
-    rows = token_rows(side.tokens, side.mask)
-    return jax.device_get(jax.jit(functools.partial(score.prepare, first=first))(rows, params))
 
 
 def _together(x: EmbeddedTokens, y: EmbeddedTokens) -> EmbeddedTokens:

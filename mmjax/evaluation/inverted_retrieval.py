@@ -69,7 +69,10 @@ class InvertedRetrieval:
 
     def _text_encoder(self, embeddings):
         text = self.streams[1]
-        return text_encoder(*embeddings.model(), text, *self._template(embeddings.stream(text).tokenizer))
+        tokenizer = getattr(embeddings.stream(text), "tokenizer", None)
+        if tokenizer is None:
+            raise UserError(f"{text!r} has no words", remedy="name an image stream, then a text stream")
+        return text_encoder(*embeddings.model(), text, *self._template(tokenizer))
 
     def _patch_encoder(self, embeddings):
         return patch_encoder(*embeddings.model(), self.streams[0])
@@ -92,8 +95,10 @@ def mean_average_precision(queries, gallery, labels) -> float:
         labels: (N,) integers; a query whose label no other row has is left out.
 
     Raises:
-        UserError: if no two rows have one label.
+        UserError: if no two rows have one label, or all have.
     """
+    if len(np.unique(labels)) < 2:
+        raise UserError("all records have one label: every answer is right", remedy="evaluate more of them")
     precisions = []
     for i, query in enumerate(np.asarray(queries)):
         scores = np.delete(np.asarray(gallery) @ query, i)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from mmjax.data.captions import check_template
+from mmjax.errors import UserError
 from mmjax.evaluation.attribute_insertion import AttributeInsertion
 from mmjax.evaluation.choice import CaptionChoice
 from mmjax.evaluation.code_overlap import CodeOverlap
@@ -14,7 +15,7 @@ from mmjax.evaluation.cross import CrossRetrieval, XorChoice
 from mmjax.evaluation.embeddings import Embeddings
 from mmjax.evaluation.few_shot import FewShot
 from mmjax.evaluation.gap import gap
-from mmjax.evaluation.geometry import Geometry
+from mmjax.evaluation.geometry import Geometry, pair_rows
 from mmjax.evaluation.group_retrieval import GroupRetrieval
 from mmjax.evaluation.inverted_retrieval import InvertedRetrieval
 from mmjax.evaluation.knn import knn
@@ -183,11 +184,8 @@ class Gap:
 
     def __call__(self, embeddings: Embeddings) -> Result:
         """The metrics of `mmjax.evaluation.gap`."""
-        x, y = both_sides(self, embeddings)
-        records, first = np.unique(y.records, return_index=True)
-        paired = np.isin(x.records, records)
-        partner = first[np.searchsorted(records, x.records[paired])]
-        return Result(gap(x.vectors[paired], y.vectors[partner], mesh=embeddings.mesh))
+        x, y = pair_rows(*both_sides(self, embeddings))
+        return Result(gap(x, y, names=side_names(self.streams), mesh=embeddings.mesh))
 
 
 EVALUATIONS = {
@@ -220,19 +218,41 @@ EVALUATIONS = {
     "text_only": TextOnly,
 }
 
+# Kinds whose streams may be more or fewer than those of their defaults.
+ANY_NUMBER = (CrossRetrieval, XorChoice, RankConsistency)
+
 # Options that hold one caption template, or several.
 TEMPLATES = {"captions", "foils", "first", "second"}
 
 
 def build_evaluations(config) -> dict:
-    """Name -> evaluation of `config.evaluations`; UserError for caption templates that cannot be filled."""
+    """Name -> evaluation of `config.evaluations`; UserError for templates or streams that cannot be what is meant."""
     from mmjax.config import options_of
 
     for name, entry in config.evaluations.items():
+        if "/" in name:
+            raise UserError(f"an evaluation cannot be called {name!r}", where="config.evaluations", remedy="drop the /")
         for option in TEMPLATES & set(entry):
             for template in (entry[option],) if isinstance(entry[option], str) else entry[option]:
                 check_template(template, f"config.evaluations.{name}")
-    return {name: EVALUATIONS[e.kind](**options_of(e)) for name, e in config.evaluations.items()}
+    built = {name: EVALUATIONS[e.kind](**options_of(e)) for name, e in config.evaluations.items()}
+    for name, evaluation in built.items():
+        check_sides(evaluation, f"config.evaluations.{name}.streams")
+    return built
+
+
+def check_sides(evaluation, where: str) -> None:
+    """Raise `UserError` for more or fewer streams than a kind compares, or one twice, which would only find itself."""
+    usual = getattr(type(evaluation), "streams", None)
+    if usual is None:
+        return
+    streams = evaluation.streams
+    if len(set(streams)) < len(streams):
+        raise UserError(f"a stream stands twice in {tuple(streams)}", where=where, remedy="name each once")
+    if not isinstance(evaluation, ANY_NUMBER) and len(streams) != len(usual):
+        raise UserError(
+            f"{len(streams)} streams: {tuple(streams)}", where=where, remedy=f"name {len(usual)}, as {usual}"
+        )
 
 
 def both_sides(evaluation, embeddings: Embeddings):

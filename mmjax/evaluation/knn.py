@@ -33,7 +33,7 @@ def knn(
 
     Raises:
         UserError: k larger than the training set, temperature not positive, a test label never seen in training,
-            arrays that do not fit together, an embedding that is not finite.
+            a single class, arrays that do not fit together, an embedding that is not finite.
     """
     train, test = inputs.pair(train, test, ("training", "test"))
     train_labels = inputs.integers(train_labels, len(train), "training labels")
@@ -41,6 +41,8 @@ def knn(
     if temperature <= 0:
         raise UserError(f"k-NN temperature {temperature}", remedy="use a positive one, such as 0.1")
     classes, train_numbers = np.unique(train_labels, return_inverse=True)
+    if len(classes) < 2:
+        raise UserError(f"all training rows have the label {classes[0]}", remedy="give at least two classes")
     labels = class_numbers(test_labels, classes)
     neighbours, scores = topk(test, train, k, names=("test", "training"), block=block, mesh=mesh)
     # Dividing every vote by the largest changes no winner and keeps exp from overflowing.

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from mmjax.data.streams import modality
 from mmjax.errors import UserError
+from mmjax.evaluation.names import base_names
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import chance_one_way, one_way
 
@@ -39,7 +39,7 @@ class LexicalRetrieval:
         asked = {"captions": self.captions, "language": self.language}
         x, y = (embeddings.rows(self.source, stream, **asked) for stream in self.streams)
         words = self._words(embeddings, y.rows, x.vectors.shape[1])
-        names = [modality(embeddings.stream(stream).name) for stream in self.streams]
+        names = base_names(embeddings, self.streams)
         forms = {"dense": (x.vectors, y.vectors), "sparse": (keep_top(x.vectors, self.k), keep_top(y.vectors, self.k))}
         metrics, chance = {}, {}
         for form, sides in forms.items():
@@ -59,6 +59,9 @@ class LexicalRetrieval:
         if tokenizer is None:
             raise UserError(f"{self.streams[1]!r} has no words", remedy="name a lexical head of a text stream second")
         ids, mask = tokenizer([row.text for row in rows])
+        if max(ids[mask].max(initial=0), *self.leave_out, 0) >= vocabulary:
+            remedy = "name heads of kind lexical whose vocabulary is the tokenizer's"
+            raise UserError(f"{self.streams[0]!r} has {vocabulary} weights, fewer than there are words", remedy=remedy)
         words = np.zeros((len(rows), vocabulary), np.float32)
         words[np.nonzero(mask)[0], ids[mask]] = 1
         words[:, list(self.leave_out)] = 0

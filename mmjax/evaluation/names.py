@@ -12,3 +12,9 @@ def side_names(streams) -> tuple[str, ...]:
     if len(set(kinds)) == len(kinds) and set(kinds) <= STREAMS.keys():
         return kinds
     return tuple(stream.replace("/", "_") for stream in streams)
+
+
+def base_names(embeddings, features) -> tuple[str, ...]:
+    """`side_names` of the streams that features are made of; where two are made of one stream, of the features."""
+    bases = tuple(embeddings.stream(name).name for name in features)
+    return side_names(bases if len(set(bases)) == len(bases) else features)

@@ -12,6 +12,7 @@ from mmjax.data.captions import text_fields
 from mmjax.data.sources import open_source
 from mmjax.data.streams.image import ImageStream
 from mmjax.errors import UserError
+from mmjax.evaluation.choice import share_first
 from mmjax.evaluation.cross import first_rows
 from mmjax.evaluation.embeddings import Embeddings
 from mmjax.evaluation.result import Result
@@ -98,12 +99,6 @@ def composed_scores(pictures, parts, words, captions):
     weights = likeness / np.maximum(likeness.sum(1, keepdims=True), 1e-12)
     composed = pictures + np.einsum("nk,nkd->nd", weights, parts)
     return np.sum(composed * captions, 1) / np.maximum(np.linalg.norm(composed, axis=1), 1e-12)
-
-
-def share_first(scores) -> float:
-    """The share of columns of `scores` (choices, N) whose first is the largest; a draw among k counts as 1 / k."""
-    best = scores == scores.max(0)
-    return float(np.mean(best[0] / best.sum(0)))
 
 
 class PartRow(NamedTuple):

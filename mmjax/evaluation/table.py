@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 ABSENT = "–"
 SHARE = re.compile(
-    r"(?:val/)?(?P<evaluation>.+)/(?:(?P<direction>[\w+]+_to_\w+)_)?"
+    r"(?:val/)?(?P<evaluation>(?:val_raw/)?[^/]+|.+)/(?:(?P<direction>[\w+/]+_to_[\w/]+)_)?"
     r"(?P<measure>R@\d+|(?:\w+_)?(?:top|acc)\d+|accuracy|mean_per_class_recall|\w+_score|auroc|fpr95|separability)"
 )
 

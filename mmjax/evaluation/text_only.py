@@ -12,6 +12,7 @@ from mmjax.errors import UserError
 from mmjax.evaluation import inputs
 from mmjax.evaluation.cross import first_rows
 from mmjax.evaluation.embeddings import Embeddings
+from mmjax.evaluation.labelled import check_classes
 from mmjax.evaluation.linear_probe import linear_probe
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.text_adapters import ADAPTERS, make_adapter
@@ -69,6 +70,7 @@ class TextOnly:
             embeddings.labels(spec, self.label, side.records)
             for spec, side in ((self.train, texts), (self.source, images))
         ]
+        check_classes(*labels, where=f"label {self.label!r} of {self.train}")
         names = np.unique(labels[0] + labels[1])
         adapter = make_adapter(self.adapter, *self._pairs(embeddings, asked), noise=self.noise)
         metrics = text_only_probe(

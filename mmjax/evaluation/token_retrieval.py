@@ -6,8 +6,8 @@ from functools import partial
 import jax
 import numpy as np
 
-from mmjax.data.streams import modality
 from mmjax.errors import UserError
+from mmjax.evaluation.names import base_names
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import average_precision, chance_recall
 from mmjax.losses.tokens import tile_rows, token_rows
@@ -36,21 +36,34 @@ class TokenRetrieval:
 
     def __call__(self, embeddings) -> Result:
         """Metrics of `mmjax.evaluation.retrieval` (R@K, mean and median rank, MRR, mAP@10) in both directions."""
-        part, params = embeddings.objective(self.objective)
-        score, params = part.score(), params.get("score", {})
-        sides = [
-            embeddings.tokens(self.source, s, captions=self.captions, language=self.language) for s in part.streams
-        ]
-        names = tuple(modality(embeddings.stream(s).name) for s in part.streams)
-        x, y = (_prepared(score, params, side, first) for side, first in zip(sides, (True, False), strict=True))
+        streams, score, params = learned_score(embeddings, self.objective)
+        if len(streams) != 2:
+            remedy = "use kind group_retrieval"
+            raise UserError(f"objective {self.objective!r} compares {', '.join(streams)}", remedy=remedy)
+        sides = [embeddings.tokens(self.source, s, captions=self.captions, language=self.language) for s in streams]
+        names = base_names(embeddings, streams)
+        x, y = (prepared(score, params, side, first) for side, first in zip(sides, (True, False), strict=True))
         there, back = score_matrices(score, x, y, params)
         ids = [side.records for side in sides]
         metrics = ranked(there, *ids, names=names) | ranked(back.T, *ids[::-1], names=names[::-1])
         return Result(metrics, chance_recall(*ids, names=names))
 
 
-def _prepared(score, params, side, first: bool):
-    """Rows of one side, on the host, 256 at a time."""
+def learned_score(embeddings, name: str):
+    """(streams, score, what the score has learned) of an objective on tokens; UserError for any other objective."""
+    part, params = embeddings.objective(name)
+    return part.streams, token_score(part, name), params.get("score", {})
+
+
+def token_score(part, name: str):
+    """The score of an objective on tokens; UserError for any other objective."""
+    if not callable(getattr(part, "score", None)):
+        raise UserError(f"objective {name!r} has no score of tokens", remedy="name one such as filip, cico or fdt")
+    return part.score()
+
+
+def prepared(score, params, side, first: bool):
+    """Rows of one side (`EmbeddedTokens`) as a score takes them, on the host, 256 at a time."""
     prepare = jax.jit(partial(score.prepare, first=first))
     parts = []
     for start in range(0, len(side.tokens), 256):
@@ -81,22 +94,28 @@ def ranked(scores: np.ndarray, query_ids, gallery_ids, *, names, ks=(1, 5, 10)) 
     """The metrics of `retrieval.one_way` from a matrix of scores (N, M).
 
     Raises:
-        UserError: a score is not finite, or no query has a correct row.
+        UserError: a score is not finite, no query has a correct row, or a gallery of one.
     """
+    if scores.shape[1] == 1:
+        raise UserError(f"a gallery of one {names[1]} answers every query", remedy="evaluate more than one record")
     if not np.isfinite(scores).all():
         raise UserError(f"scores of {names[0]} and {names[1]} are not finite", remedy="look for a diverged model")
-    order = np.argsort(-scores, axis=1, kind="stable")
-    relevant = np.asarray(gallery_ids)[order] == np.asarray(query_ids)[:, None]
-    used = relevant.any(1)
-    if not used.any():
+    query_ids, gallery_ids, ranks, precisions = np.asarray(query_ids), np.asarray(gallery_ids), [], []
+    for start in range(0, len(scores), 256):  # an order takes twice the memory of its scores
+        part = slice(start, start + 256)
+        order = np.argsort(-scores[part], axis=1, kind="stable")
+        relevant = gallery_ids[order] == query_ids[part, None]
+        relevant = relevant[relevant.any(1)]
+        ranks += relevant.argmax(1).tolist()
+        precisions += average_precision(relevant[:, :10], relevant.sum(1)).tolist()
+    if not ranks:
         raise UserError(f"no {names[0]} has a correct {names[1]}", remedy="evaluate a source that has both")
-    relevant = relevant[used]
-    ranks = relevant.argmax(1)
+    ranks = np.array(ranks)
     metrics = {f"R@{k}": np.mean(ranks < k) for k in ks if k <= scores.shape[1]} | {
         "mean_rank": np.mean(ranks) + 1,
         "median_rank": np.floor(np.median(ranks)) + 1,
         "MRR": np.mean(1 / (ranks + 1.0)),
-        "mAP@10": np.mean(average_precision(relevant[:, :10], relevant.sum(1))),
+        "mAP@10": np.mean(precisions),
         "queries": len(ranks),
     }
     return {f"{names[0]}_to_{names[1]}_{name}": float(value) for name, value in metrics.items()}

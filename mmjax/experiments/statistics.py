@@ -10,11 +10,11 @@ RESAMPLES = 10_000
 LEAST_SEEDS = 3
 # By the last part of a metric's name. Of anything else, such as a gap or a uniformity, more is neither good nor bad.
 MORE_IS_BETTER = re.compile(
-    r"(.*_)?(R@\d+|mAP@\d+|MRR|nDCG(@\d+)?|top\d+|acc\d+|accuracy|mean_per_class_recall|auroc|spearman|f1|"
-    r"(text|image|audio|group)_score)",
+    r"(.*_)?(R@\d+|mAP(@\d+)?|MRR|top\d+|acc\d+|accuracy|mean_per_class_recall|auroc|spearman|word_precision@\d+|"
+    r"score)",
     re.I,
 )
-LESS_IS_BETTER = re.compile(r"(.*_)?(mean_rank|median_rank|fpr95|fpr@95|forgetting|rank_deviation|rank_variance)", re.I)
+LESS_IS_BETTER = re.compile(r"(.*_)?(mean_rank|median_rank|fpr95|MRV|rank_std|MRR_drop)", re.I)
 
 
 class Difference(NamedTuple):

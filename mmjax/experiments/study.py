@@ -55,7 +55,9 @@ class Study:
         """Whether a metric of a cell and of its baseline was measured on the same data."""
         name = "train" if metric.startswith("train/") else metric.split("/")[1]
         own, other = (data_of(self.cells[c]) for c in (cell, self.baseline_of(cell)))
-        return all(own.get(key) == other.get(key) for key in (name, f"{name} train"))
+        # "name" is what was tested, "name train" and the like what else went into it.
+        keys = [key for key in {*own, *other} if key == name or key.startswith(f"{name} ")]
+        return all(own.get(key) == other.get(key) for key in keys)
 
     def changed_keys(self) -> dict[str, list]:
         """Config key -> its value in every cell, of the keys whose values differ; "absent" where there is none."""

@@ -10,24 +10,37 @@ class Head(nn.Module):
     """Features by name -> `Features` of the head, `pooled` (B, D) float32 of unit norm.
 
     Attributes:
-        stream: the stream, or other head, whose features it takes.
         embed_dim: width of the shared space, which the model fills in.
     """
 
-    stream: str = ""
     embed_dim: int = 0
 
     @property
     def reads(self) -> tuple[str, ...]:
         """The names of the features that it takes."""
-        return (self.stream,)
+        raise NotImplementedError
 
     def __call__(self, features: dict[str, Features], *, keys=None) -> Features:
         """The head's features; `keys` (B,) are per-example keys in training, or None."""
         raise NotImplementedError
 
 
-def tokens_of(head: Head, features: dict[str, Features]) -> Features:
+class StreamHead(Head):
+    """A head of one stream.
+
+    Attributes:
+        stream: the stream, or other head, whose features it takes.
+    """
+
+    stream: str = ""
+
+    @property
+    def reads(self):
+        """Its stream."""
+        return (self.stream,)
+
+
+def tokens_of(head: StreamHead, features: dict[str, Features]) -> Features:
     """The features that `head` takes; UserError if they have no tokens."""
     taken = features[head.stream]
     if taken.tokens is None:

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 
 from mmjax.encoders.features import Features
 from mmjax.errors import UserError
-from mmjax.heads.base import Head
+from mmjax.heads.base import StreamHead
 from mmjax.losses.lexical import elu1p
 from mmjax.losses.tokens_codebook import greatest_products
 
 
-class LexicalHead(Head):
+class LexicalHead(StreamHead):
     """V(x) = max over tokens of elu1p(LN(h) E^T): `pooled` (B, vocabulary), positive and not of unit norm.
 
     Of VDR (Zhou et al. 2024, arXiv 2212.07699, equations 2 and 3). A tower without tokens has its projected vector as

@@ -8,12 +8,12 @@ from mmjax.encoders.layers import Dense
 from mmjax.encoders.norms import Norm, unit_norm
 from mmjax.encoders.options import check_choice
 from mmjax.errors import UserError
-from mmjax.heads.base import Head
+from mmjax.heads.base import StreamHead
 
 NORMS = ("none", "layer", "rms")
 
 
-class MLPHead(Head):
+class MLPHead(StreamHead):
     """Hidden layers, each a product, a norm and an activation, then a linear layer, then unit norm.
 
     Attributes:

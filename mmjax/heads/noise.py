@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from mmjax.encoders.features import Features
 from mmjax.encoders.norms import unit_norm
 from mmjax.errors import UserError
-from mmjax.heads.base import Head
+from mmjax.heads.base import StreamHead
 
 
-class NoiseHead(Head):
+class NoiseHead(StreamHead):
     """A stream's pooled vectors with Gaussian noise in training, of unit norm again; in evaluation as they are.
 
     What is trained on such texts meets pictures, which lie beside them, better (XBT, Jang & Lim 2024, 2405.14715).

@@ -6,10 +6,10 @@ from mmjax.encoders.features import Features
 from mmjax.encoders.layers import Dense
 from mmjax.encoders.norms import unit_norm
 from mmjax.encoders.pooling import mean_pool
-from mmjax.heads.base import Head, tokens_of
+from mmjax.heads.base import StreamHead, tokens_of
 
 
-class TokenMeanHead(Head):
+class TokenMeanHead(StreamHead):
     """The tokens of a stream by a linear layer into the shared space, and the mean of them, of unit norm, as pooled.
 
     An embedding of something is then the sum of those of its parts, so that a part's product with another embedding is

@@ -5,10 +5,10 @@ import flax.linen as nn
 from mmjax.encoders.features import Features
 from mmjax.encoders.layers import Dense
 from mmjax.encoders.norms import unit_norm
-from mmjax.heads.base import Head, tokens_of
+from mmjax.heads.base import StreamHead, tokens_of
 
 
-class TokensHead(Head):
+class TokensHead(StreamHead):
     """The tokens of a stream by a linear layer into the shared space, each of unit norm; pooled stays the stream's."""
 
     @nn.compact

@@ -34,7 +34,7 @@ def swapped_crops(
         present: V entries, (B,) bool or None.
         queues: for each assigned view (Q, K) scores of earlier samples, or None: they take part in evening out the
             assignments, as in the paper's small batches, and are predicted by nobody.
-        queue_present: (Q,) bool, which of them do.
+        queue_present: for each assigned view (Q,) bool, which of them do; or None: all.
 
     Returns:
         () float32; a term without a sample that has both views is 0.
@@ -50,11 +50,12 @@ def swapped_crops(
     views = [present_rows(z, p, f"present[{v}]") for v, (z, p) in enumerate(zip(scores, present, strict=True))]
     check_rows(**{f"scores[{v}]": z for v, (z, _) in enumerate(views)})
     queues = [None] * assigned if queues is None else queues
+    queue_present = [None] * assigned if queue_present is None else queue_present
     log_p = [jax.nn.log_softmax(z.astype(jnp.float32) / temperature, axis=1) for z, _ in views]
     total = 0.0
-    for a, queue in zip(range(assigned), queues, strict=True):
+    for a, queue, filled in zip(range(assigned), queues, queue_present, strict=True):
         z, there = views[a]
-        counted = (z, there) if queue is None else _with_queue(z, there, queue, queue_present)
+        counted = (z, there) if queue is None else _with_queue(z, there, queue, filled)
         q = jax.lax.stop_gradient(_assignments(*counted, epsilon, iterations))[: len(z)]
         for v in range(len(views)):
             if v != a:

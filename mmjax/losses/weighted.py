@@ -26,7 +26,7 @@ def weighted_contrastive(x, y, scale, *, features=None, sharpness=1.0, x_present
         x, y: (B, D) rows of unit norm, float32 or bfloat16; x is the modality whose tower is frozen.
         scale: () the factor of the similarities, 1/temperature.
         features: (B, F) unit rows f, differentiable; None: x itself, without a gradient through the weights.
-        sharpness: power of the weights.
+        sharpness: power of the weights, above 0. Below 1 the gradient of a weight of 0 is taken as 0.
         x_present, y_present: (B,) bool; an absent row is no anchor, candidate or positive. The mean is over present
             anchors with a present positive.
         impl: "dense", "blockwise", "ring" or "auto", as for `softmax_contrastive`.
@@ -50,7 +50,7 @@ def weighted_contrastive(x, y, scale, *, features=None, sharpness=1.0, x_present
         z = params["scale"] * logits(x.values["vector"], y.values["vector"], dtype)
         present = both_present(x, y)
         alike = jnp.clip(0.5 + 0.5 * logits(x.values["features"], y.values["features"]), 0.0)
-        graded = alike if sharpness == 1 else alike**sharpness
+        graded = alike if sharpness == 1 else _power(alike, sharpness)
         partner = (present & same_key(x, y)).astype(jnp.float32)
         return Terms(z, present, jnp.where(present & y.facts["featured"][None, :], graded, 0.0), partner)
 
@@ -61,6 +61,12 @@ def weighted_contrastive(x, y, scale, *, features=None, sharpness=1.0, x_present
     t = terms(x, y, params)
     to_y = mean_cross_entropy(t.logits, t.to_y, t.keep)
     return (to_y + mean_cross_entropy(t.logits.T, t.to_x.T, t.keep.T)) / 2
+
+
+def _power(weights, exponent):
+    """weights >= 0 to a power; no gradient at 0, where that of a power below 1 is infinite."""
+    some = weights > 0
+    return jnp.where(some, jnp.where(some, weights, 1.0) ** exponent, 0.0)
 
 
 def _add_features(x: Rows, y: Rows, features) -> None:

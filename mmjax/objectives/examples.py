@@ -28,7 +28,10 @@ def write_examples(variable, ids, values, valid) -> None:
     Of rows with equal ids the last valid one counts, on any device: a scatter alone would leave open which.
     """
     rows, columns = variable.value.shape
-    valid = jnp.broadcast_to(valid.reshape(len(ids), -1), (len(ids), columns))
+    if valid.ndim == 1:
+        chosen = jnp.where(_last_of_each(ids, valid), ids, rows)  # out of range: dropped
+        variable.value = variable.value.at[chosen].set(values, mode="drop")
+        return
     for column in range(columns):
         chosen = jnp.where(_last_of_each(ids, valid[:, column]), ids, rows)
         variable.value = variable.value.at[chosen, column].set(values[:, column], mode="drop")

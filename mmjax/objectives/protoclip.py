@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from mmjax.losses.clusters import NOWHERE, cluster_means, far_apart, kmeans
 from mmjax.losses.masked import all_present
 from mmjax.losses.prototypes import prototypical
-from mmjax.objectives.examples import example_state
+from mmjax.objectives.examples import example_state, write_examples
 from mmjax.objectives.wiring import Scaled, vectors_of
 
 
@@ -115,7 +115,6 @@ class ProtoCLIP(Scaled):
 
 
 def remember(bank: dict, ids, vectors, there) -> None:
-    """Put a batch's vectors (B, D), of different ids (B,), into the bank where they are `there` (B,)."""
-    places = jnp.where(there, ids, len(bank["seen"].value))  # out of range: dropped
-    bank["vectors"].value = bank["vectors"].value.at[places].set(vectors.astype(jnp.float32), mode="drop")
-    bank["seen"].value = bank["seen"].value.at[places].set(1.0, mode="drop")
+    """Put a batch's vectors (B, D) of ids (B,) into the bank where they are `there` (B,); of equal ids the last."""
+    write_examples(bank["vectors"], ids, vectors.astype(jnp.float32), there)
+    write_examples(bank["seen"], ids, jnp.ones((len(ids), 1), jnp.float32), there)

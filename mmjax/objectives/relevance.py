@@ -7,7 +7,7 @@ import jax.numpy as jnp
 def most_relevant(tokens: str, text: str, features, *, share: float):
     """(B, N) bool: the `share` of each row's tokens with the largest products with the row's pooled text.
 
-    A choice, so no gradient flows.
+    The share is of all N tokens, but padding is never chosen. A choice, so no gradient flows.
 
     Args:
         tokens, text: names of features in the same space, such as those of a head of kind token_mean and "text".
@@ -22,10 +22,11 @@ def most_relevant(tokens: str, text: str, features, *, share: float):
             raise ValueError(f"no features {name!r}: relevance may name {', '.join(features)}")
     if features[tokens].tokens is None:
         raise ValueError(f"{tokens!r} has no tokens: name a head of kind 'token_mean' or 'tokens'")
-    products = jnp.einsum("bnd,bd->bn", features[tokens].tokens, features[text].pooled)
-    if features[tokens].mask is not None:
-        products = jnp.where(features[tokens].mask, products, -jnp.inf)
-    return highest(jax.lax.stop_gradient(products), share)
+    products = jax.lax.stop_gradient(jnp.einsum("bnd,bd->bn", features[tokens].tokens, features[text].pooled))
+    mask = features[tokens].mask
+    if mask is None:
+        return highest(products, share)
+    return highest(jnp.where(mask, products, -jnp.inf), share) & mask
 
 
 def highest(scores, share: float):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from mmjax.encoders.norms import unit_norm
 from mmjax.losses import swapped_crops
 from mmjax.losses.logits import logits
+from mmjax.losses.masked import only_present
 from mmjax.objectives.wiring import vectors_of
 
 
@@ -48,23 +49,27 @@ class SwAV(nn.Module):
         scores = [logits(v.astype(jnp.float32), prototypes) for v in vectors]
         options = {name: getattr(self, name) for name in ("assigned", "temperature", "epsilon", "iterations")}
         if self.queue:
-            options |= self._queued(vectors, prototypes, steps.value)
+            options |= self._queued(vectors, present, prototypes, steps.value, train)
         loss = swapped_crops(scores, present=present, **options)
         if train and not self.is_initializing():
             steps.value = steps.value + 1
         return loss, {"swav_loss": loss, "prototype_perplexity": perplexity(scores[0])}
 
-    def _queued(self, vectors, prototypes, step) -> dict:
-        """The queue's part of the arguments of the loss; in training, this batch is put in for later ones."""
+    def _queued(self, vectors, present, prototypes, step, train: bool) -> dict:
+        """The queue's part of the arguments of the loss; in training, this batch is put in for later ones.
+
+        A row of zeros is no sample: not yet filled, or of one that lacks the view.
+        """
         width = vectors[0].shape[1]
         queue = self.variable("state", "queue", lambda: jnp.zeros((self.assigned, self.queue, width), jnp.float32))
         earlier = queue.value
-        filled = jnp.arange(self.queue) < step * len(vectors[0])
-        new = jax.lax.stop_gradient(jnp.stack(vectors[: self.assigned])).astype(jnp.float32)
-        if not self.is_initializing():
+        filled = jnp.any(earlier != 0, axis=2) & (step >= self.queue_steps)
+        new = [only_present(*view) for view in zip(vectors, present, strict=True)][: self.assigned]
+        new = jax.lax.stop_gradient(jnp.stack(new)).astype(jnp.float32)
+        if train and not self.is_initializing():
             queue.value = jnp.concatenate([new, earlier], axis=1)[:, : self.queue]
         scores = [logits(rows, jax.lax.stop_gradient(prototypes)) for rows in earlier]
-        return {"queues": scores, "queue_present": filled & (step >= self.queue_steps)}
+        return {"queues": scores, "queue_present": list(filled)}
 
     def after_update(self, params):
         """`params` with prototypes of unit norm."""

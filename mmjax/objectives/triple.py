@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from mmjax.errors import UserError
 from mmjax.losses import local_contrastive, momentum_contrastive
 from mmjax.losses.anchors import BLOCK
+from mmjax.losses.masked import all_present
 from mmjax.objectives.wiring import Scaled, vectors_of
 
 
@@ -69,7 +70,7 @@ class TripleContrastive(Scaled):
                 momentum_contrastive(keys=keys[own], keys_present=keys_present[own], **earlier[own], **asked, **form)
             )
             if self.parts:
-                terms["local"].append(self._local(own, features, asked, form))
+                terms["local"].append(self._local(own, features, batch, asked, form))
         weights = {"across": self.across, "within": self.within, "local": self.local if self.parts else 0.0}
         total = 2 * sum(weights.values())
         if not total > 0:
@@ -81,14 +82,16 @@ class TripleContrastive(Scaled):
     def _taught(self, names) -> list[str]:
         return [f"{self.teacher}/{name}" for name in names]
 
-    def _local(self, own: int, features, asked, form):
+    def _local(self, own: int, features, batch, asked, form):
         """The term of one modality's anchors against the momentum encoder's parts."""
         name = self._taught(self.parts)[own]
         if name not in features or features[name].tokens is None:
             remedy = "name two heads of kind 'tokens', such as ('image_tokens', 'text_tokens')"
             raise UserError(f"there are no tokens of {name!r}", where=f"objective {self.name}.parts", remedy=remedy)
         parts = features[name]
-        return local_contrastive(tokens=parts.tokens, token_mask=parts.mask, **asked, **form)
+        real = jnp.ones(parts.tokens.shape[:2], bool) if parts.mask is None else parts.mask
+        real = real & all_present(batch.get(f"{name}_present"), len(real))[:, None]
+        return local_contrastive(tokens=parts.tokens, token_mask=real, **asked, **form)
 
     def _alpha(self, train: bool):
         """The weight of soft targets at this step."""

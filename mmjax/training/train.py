@@ -23,6 +23,10 @@ from mmjax.training.progress import Progress, notes_told, say
 from mmjax.training.workdir import locked, settle
 
 
+# What else of an evaluation is a source.
+SOURCE_OPTIONS = ("train", "bank", "pairs", "outside")
+
+
 def train(config, workdir: str | Path) -> dict:
     """Train a config in a workdir, or go on where an interrupted run stopped; at the end write its results.
 
@@ -121,8 +125,11 @@ def fingerprints(config) -> dict[str, str]:
     Raises:
         UserError: naming the key whose source cannot be opened.
     """
-    keys = {name: f"evaluations.{name}.source" for name in config.evaluations}
-    keys |= {f"{name} train": f"evaluations.{name}.train" for name, e in config.evaluations.items() if "train" in e}
+    keys = {}
+    for name, evaluation in config.evaluations.items():
+        keys[name] = f"evaluations.{name}.source"
+        used = (option for option in SOURCE_OPTIONS if evaluation.get(option))
+        keys |= {f"{name} {option}": f"evaluations.{name}.{option}" for option in used}
     return {name: _fingerprint(config, key) for name, key in keys.items()}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmjax.evaluation.benchmark_records import clip_benchmark_records, write_records
+from mmjax.evaluation.choice import CaptionChoice
 from mmjax.evaluation.kinds import Gap, LinearProbe, Retrieval, ZeroShot
 from mmjax.evaluation.retrieval import retrieval
 
@@ -17,6 +18,8 @@ METRICS = {
     "val/probe/acc1": 0.7,
     "val/gap/modality_gap": 0.2,
     "val_raw/cars/acc1": 0.1,
+    "val/heard/accuracy": 0.5,
+    "val/noises/acc1": 0.5,
 }
 EVALUATIONS = {
     "coco": Retrieval("data/coco.tar", language="de"),
@@ -24,6 +27,8 @@ EVALUATIONS = {
     "probe": LinearProbe("a", "b"),
     "gap": Gap("b"),
     "sounds": Retrieval("data/clotho.tar", streams=("audio", "text")),
+    "heard": CaptionChoice("data/clotho.tar", "{txt}", ("{other}",), streams=("audio", "text")),
+    "noises": ZeroShot("data/esc.tar", streams=("audio", "text")),
 }
 
 

@@ -88,6 +88,12 @@ def test_options_that_cannot_be():
         CrossRetrieval("emoji:unseen", compose="mean")
     with pytest.raises(UserError, match="answer 'vector_4' is no stream here"):
         XorChoice("xor:", answer="vector_4")
+    for streams in (("image",), ("image", "image")):
+        with pytest.raises(UserError, match="retrieval between"):
+            CrossRetrieval("emoji:unseen", streams=streams)
+    for source in ("emoji:validation-unseen", "xor:dims=21,split=test"):
+        with pytest.raises(UserError, match="no bits of which all vectors can be listed"):
+            XorChoice(source)(None)
 
 
 def encode_emoji(stream, batch):

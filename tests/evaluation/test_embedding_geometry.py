@@ -54,6 +54,15 @@ def test_shares_before_the_partner(devices):
         assert share_before(x, y, gallery, block=16, mesh=mesh) == pytest.approx(expected)
 
 
+def test_rows_equal_to_the_partner_are_not_nearer():
+    x, y = pairs(64)
+    assert share_before(x, np.repeat(y[:1], 64, axis=0), np.repeat(y[:1], 64, axis=0)) == 0.0
+    captions = y[np.arange(64) // 8]  # every eight records have one caption
+    cosine = (x.astype(np.float64) @ captions.T)[:, ::8]
+    before = 8 * (cosine > cosine[np.arange(64), np.arange(64) // 8][:, None]).sum(1)
+    assert share_before(x, captions, captions, block=16) == pytest.approx(before.mean() / 63)
+
+
 def test_all_metrics_of_modalities_apart():
     together, apart = (geometry(*pairs(60, apart=a)) for a in (0.0, 3.0))
     assert (

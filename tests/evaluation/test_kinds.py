@@ -1,5 +1,6 @@
 """The evaluations that a config can name, on real data and embeddings that need no model."""
 
+import dataclasses
 import io
 import tarfile
 
@@ -10,9 +11,12 @@ from mmjax import config as config_lib
 from mmjax.errors import UserError
 from mmjax.evaluation.baselines import baselines
 from mmjax.evaluation.embeddings import Embeddings
-from mmjax.evaluation.kinds import Gap, LinearProbe, Neighbours, Retrieval, ZeroShot, build_evaluations
+from mmjax.evaluation.few_shot import FewShot
+from mmjax.evaluation.kinds import EVALUATIONS, Gap, LinearProbe, Neighbours, Retrieval, ZeroShot, build_evaluations
+from mmjax.evaluation.text_only import TextOnly
 
 WIDTH = 48
+SEVERAL = ("composition", "platonic")  # whose captions are several templates
 
 
 def unit(x):
@@ -24,8 +28,8 @@ def encode(stream, batch):
     if stream == "image":
         x = batch["image"].reshape(-1, 4, 4, 4, 4, 3).mean((2, 4)).reshape(len(batch["image"]), -1)
         return unit(255.0 - x + 1e-3).astype(np.float32)
-    x = np.zeros((len(batch["text"]), WIDTH))
-    for row, ids in enumerate(batch["text"]):
+    x = np.zeros((len(batch[stream]), WIDTH))
+    for row, ids in enumerate(batch[stream]):
         np.add.at(x[row], ids % WIDTH, 1.0)
     return unit(x).astype(np.float32)
 
@@ -83,6 +87,26 @@ def test_gap_of_pictures_and_their_captions(embeddings):
     assert metrics["modality_gap"] == pytest.approx(distance, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("evaluation", "says"),
+    [
+        (LinearProbe("emoji:validation-style", "emoji:validation-unseen", label="label"), r"78 .* in training: \D"),
+        (Neighbours("emoji:validation-style", "emoji:validation-unseen", label="label"), r"78 .* in training: \D"),
+        (
+            TextOnly("emoji:validation-style", "emoji:validation-unseen", label="label", captions="{label}"),
+            r"in training: \D",
+        ),
+        (
+            FewShot("emoji:validation-style", "emoji:validation-unseen", label="group", shots=(1, 999)),
+            r"class '\D+' has \d+ training rows of 999",
+        ),
+    ],
+)
+def test_classes_are_named_by_their_names(embeddings, evaluation, says):
+    with pytest.raises(UserError, match=says):
+        evaluation(embeddings)
+
+
 def test_labels_and_pictures_that_are_not_there(embeddings):
     with pytest.raises(UserError, match="has no field 'species'"):
         ZeroShot("emoji:validation-unseen", label="species")(embeddings)
@@ -90,12 +114,14 @@ def test_labels_and_pictures_that_are_not_there(embeddings):
         Retrieval("emoji:validation-unseen", image_keys=("tiff",))(embeddings)
 
 
-def test_ridge_stands_beside_english_labels_only():
+def test_ridge_stands_beside_english_labels_of_all_pictures_only():
     found = baselines(
         {
             "a": Retrieval("emoji:style", captions="{label}"),
             "b": Retrieval("emoji:style", captions="{label}", language="de"),
             "c": Retrieval("emoji:style", captions="{tags}"),
+            "d": Retrieval("emoji:style", captions="{label}", image_keys=("noto.webp",)),
+            "e": Retrieval("emoji:style", captions="{label}", streams=("image_2", "text")),
         }
     )
     assert {name.split("/")[1] for name in found["ridge"]} == {"a"}
@@ -120,3 +146,45 @@ def test_templates_of_evaluations_are_looked_at_before_the_run(option):
     with pytest.raises(UserError, match="template") as error:
         build_evaluations(config)
     assert error.value.where == "config.evaluations.my"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("retrieval", {"streams": ("image",)}, "1 streams"),
+        ("gap", {"streams": ("image", "text", "image_2")}, "3 streams"),
+        ("retrieval", {"streams": ("image", "image")}, "a stream stands twice"),
+        ("cross_retrieval", {"streams": ("image",)}, "retrieval between"),
+        ("cross_retrieval", {"streams": ("image", "text", "image")}, "a stream stands twice"),
+        ("knn", {"streams": ("image", "text"), "train": "emoji:train"}, "2 streams"),
+        ("few_shot", {"shots": (), "train": "emoji:train"}, "shots"),
+    ],
+)
+def test_options_of_evaluations_are_looked_at_before_the_run(kind, options, says):
+    config = config_lib.default()
+    config.evaluations.my = config_lib.evaluation(kind, source="emoji:validation-unseen", **options)
+    with pytest.raises(UserError, match=says):
+        build_evaluations(config)
+
+
+def test_every_kind_may_have_its_own_streams():
+    config = config_lib.default()
+    given = {"train": "a", "bank": "a", "objective": "a", "captions": "{txt}", "foils": ("{txt}",)}
+    given |= {"parts": (), "nouns": ("txt",), "attributes": (("a",),), "outside": "a", "languages": ("en", "de")}
+    for kind, cls in EVALUATIONS.items():
+        fields = {field.name for field in dataclasses.fields(cls)}
+        own = {k: v for k, v in given.items() if k in fields and (k != "captions" or kind not in SEVERAL)}
+        config.evaluations[kind] = config_lib.evaluation(kind, source="b", **own)
+    assert build_evaluations(config).keys() == EVALUATIONS.keys()
+
+
+def test_the_sides_of_a_gap_have_their_names(embeddings):
+    gap = Gap("emoji:validation-unseen", captions="{label}", streams=("text", "text_2"))(embeddings).metrics
+    assert gap["paired_cosine"] == pytest.approx(1) and {"text_uniformity", "text_2_uniformity"} <= gap.keys()
+
+
+def test_a_name_with_a_slash():
+    config = config_lib.default()
+    config.evaluations["a/b"] = config_lib.evaluation("retrieval", source="emoji:validation-unseen")
+    with pytest.raises(UserError, match="cannot be called 'a/b'"):
+        build_evaluations(config)

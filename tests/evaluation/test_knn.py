@@ -50,6 +50,7 @@ def test_a_tiny_temperature_does_not_overflow():
         ([0, 1, 1], {"k": 1, "temperature": 0.0}, "temperature 0.0"),
         ([0, 1, 5], {"k": 1}, "1 classes to predict were never seen in training: 2"),
         ([0, 1], {"k": 1}, "training labels are int64 of shape"),
+        ([0, 0, 0], {"k": 1}, "all training rows have the label 0"),
     ],
 )
 def test_bad_input_is_named(labels, options, says):

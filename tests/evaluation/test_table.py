@@ -12,7 +12,10 @@ from mmjax.evaluation.table import Metric, Row, closing_tables, format_table, pa
     [
         ("val/unseen/image_to_text_R@1", Metric("unseen", "image → text", "R@1")),
         ("unseen/text_to_image_R@10", Metric("unseen", "text → image", "R@10")),
-        ("val/held/out/image_2_to_text_R@5", Metric("held/out", "image_2 → text", "R@5")),
+        ("val/held_out/image_2_to_text_R@5", Metric("held_out", "image_2 → text", "R@5")),
+        ("val_raw/unseen/image_to_text_R@5", Metric("val_raw/unseen", "image → text", "R@5")),
+        ("val/test/bridge_to_old/vector_2_R@1", Metric("test", "bridge → old/vector_2", "R@1")),
+        ("val/test/old/vector_to_old/vector_2_R@1", Metric("test", "old/vector → old/vector_2", "R@1")),
         ("val/groups/top1", Metric("groups", "", "top1")),
         ("val/probe/lp_acc1", Metric("probe", "", "lp_acc1")),
         ("val/few/4_shot_acc1", Metric("few", "", "4_shot_acc1")),

@@ -70,5 +70,8 @@ def test_two_seeds_are_too_few():
 
 def test_which_way_is_better_is_told_by_the_last_part_of_the_name():
     assert better_sign("val/R@1/modality_gap") == 0
-    assert better_sign("val/x/image+text_to_image_2_R@10") == 1
+    assert better_sign("val/x/image+text_to_image_2_R@10") == better_sign("val/x/oti_to_image_mAP") == 1
+    assert better_sign("val/x/vector_score") == better_sign("val/x/bridge_to_old/vector_R@1") == 1
+    assert better_sign("val/x/image_to_text_MRV") == better_sign("val/x/image_to_text_rank_std") == -1
+    assert better_sign("val/x/MRR") == 1 and better_sign("val/x/MRR_drop") == -1
     assert better_sign("train/loss") == 0  # losses of different objectives are not of one kind

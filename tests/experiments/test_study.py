@@ -114,8 +114,11 @@ def test_runs_of_other_data_are_not_compared(tmp_path):
     study = read_study([folder])
     assert rows(difference_table(study)) == {"b": ("other data", "+1 [+1, +1] higher")}
     assert any("b has other data than a: unseen" in note for note in notes(study))
+    for seed in SEEDS:
+        fake_run(folder / f"b/seed_{seed}", recall=0.9, gap=2.0, seed=seed, data={"gap bank": "other"}, changes=change)
+    assert rows(difference_table(read_study([folder])))["b"][1] == "other data"
     fake_run(folder / "b/seed_1", recall=0.9, seed=1, data={"train": "third"})
-    with pytest.raises(UserError, match="the seeds of 'b' had different data: train, unseen"):
+    with pytest.raises(UserError, match="the seeds of 'b' had different data: gap bank, train"):
         read_study([folder])
 
 

@@ -100,6 +100,9 @@ def test_where_pseudo_words_go():
         assert ids[place + tokens] == plain[place]  # the end of the text stays the end
     with pytest.raises(UserError, match="no room for 9"):
         InvertedRetrieval("x", tokens=9)._template(tokenizer)
+    with pytest.raises(UserError, match="'image_2' has no words"):
+        data = config_of("cross_the_gap").data
+        InvertedRetrieval("x", streams=("image", "image_2"))._text_encoder(Embeddings(None, data, 8, None))
 
 
 def test_mean_average_precision():
@@ -109,6 +112,8 @@ def test_mean_average_precision():
     assert mean_average_precision(gallery, gallery, labels) == pytest.approx((1 / 2 + 1 / 3) / 2)
     with pytest.raises(UserError, match="no two records"):
         mean_average_precision(gallery, gallery, np.arange(4))
+    with pytest.raises(UserError, match="all records have one label"):
+        mean_average_precision(gallery[:2], gallery[:2], np.zeros(2, int))
 
 
 def test_configs():

@@ -160,4 +160,4 @@ def test_retrieval_ranks_by_both_directions_of_the_score():
 @pytest.mark.slow
 def test_tokens_tell_apart_what_their_mean_does_not(tmp_path):
     recall = [run("filip", arg, workdir=tmp_path / arg)["val/test/series_to_text_R@1"] for arg in ("", "pooled")]
-    assert recall[0] > 1.7 * recall[1] > 0.05
+    assert recall[0] > 2 * recall[1] > 0.1

@@ -186,6 +186,21 @@ def test_an_absent_sample_is_not_remembered():
     assert state["example_y_seen"][:8, 0].tolist() == [1, 1, 0, 1, 1, 1, 1, 1] and state["example_x_seen"].sum() == 8
 
 
+def test_of_an_example_that_comes_twice_the_last_row_is_remembered():
+    """As where one takes the place of another that cannot be read; a last row that is missing gives way."""
+    objective = ProtoCLIP(clusters=2, examples=16)
+    features, _ = batch_of(0)
+    batch = {"id": jnp.asarray([3, 5, 3, 7, 5, 3, 9, 7]), "text_present": jnp.arange(8) != 5}
+    variables = objective.init(jax.random.key(0), features, batch, train=True)
+    state = objective.apply(
+        variables, features, batch, train=True, mutable=["state"], rngs={"objective": jax.random.key(0)}
+    )[1]["state"]
+    for side, stream, last in (("x", "image", [5, 4, 7, 6]), ("y", "text", [2, 4, 7, 6])):
+        kept = state[f"example_{side}_vectors"][jnp.asarray([3, 5, 7, 9])]
+        np.testing.assert_array_equal(kept, features[stream].pooled[jnp.asarray(last)])
+        assert state[f"example_{side}_seen"].sum() == 4
+
+
 def test_on_meshes_and_micro_batches():
     """With k-means at both steps. Temperatures of 1: smaller ones multiply the rounding of sums in another order."""
     config = config_of("protoclip", batch_size=16, embed_dim=8)

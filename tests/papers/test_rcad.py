@@ -9,7 +9,7 @@ from mmjax import config as c
 from mmjax.encoders import Features
 from mmjax.losses import softmax_contrastive
 from mmjax.objectives import OBJECTIVES
-from tests.papers.running import check_mesh, config_of, module
+from tests.papers.running import check_mesh, config_of, module, run
 
 NAMES = ("image", "text", "text_2", "text_3", "llm/text", "llm/text_2", "llm/text_3")
 TEACHERS = NAMES[4:]
@@ -93,3 +93,10 @@ def test_full_recipe():
     config = config_of("rcad", "full")
     c.validate(config)
     assert len(config.objectives.contrastive.negatives) == 5 and "video" in config.streams
+
+
+@pytest.mark.slow
+def test_edits_in_training_tell_captions_from_edits(tmp_path):
+    """The caption among itself and three edits, chance 0.25: edits as hard negatives against none."""
+    hard, vanilla = (run("rcad", arm, workdir=tmp_path / arm)["val/edits/accuracy"] for arm in ("hard", "vanilla"))
+    assert hard > vanilla + 0.05 and vanilla > 0.3

@@ -45,7 +45,8 @@ def test_relevance_is_the_product_with_the_text():
     for row, kept in zip(products, np.asarray(chosen), strict=True):
         assert set(np.flatnonzero(kept)) == set(np.argsort(row)[-2:])
     masked = given["patches"].replace(mask=jnp.asarray([[0, 1, 1, 1]] * 2, bool))
-    assert not np.any(most_relevant("patches", "text", {**given, "patches": masked}, share=0.75)[:, 0])
+    for share in (0.75, 1.0):  # a share of more than there are takes no padding
+        assert not np.any(most_relevant("patches", "text", {**given, "patches": masked}, share=share)[:, 0])
     with pytest.raises(ValueError, match="no features 'words'"):
         most_relevant("words", "text", given, share=0.5)
     with pytest.raises(ValueError, match="has no tokens"):

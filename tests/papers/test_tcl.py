@@ -132,6 +132,22 @@ def test_mean_of_six_terms_and_the_queue(rng):
     np.testing.assert_allclose(loss, want(({"queue": keys[0]}, {"queue": keys[1]})), rtol=1e-5)
 
 
+def test_a_missing_view_has_no_parts(rng):
+    """A sample without the second picture is no anchor of its patches, and they are no candidates."""
+    rows = {name: unit(rng, B, D) for name in ("image", "text", "ema/image_2", "ema/text")}
+    parts = {f"ema/{name}": unit(rng, B, T, D) for name in ("patches", "words")}
+    features = {name: Features(x) for name, x in rows.items()}
+    features |= {name: Features(x[:, 0], x) for name, x in parts.items()}
+    there = np.arange(B) != 2
+    batch = {"image_2_present": there, "ema/image_2_present": there, "ema/patches_present": there}
+    objective = TripleContrastive(parts=("patches", "words"), temperature=1 / SCALE, across=0.0, within=0.0)
+    variables = objective.init(jax.random.key(0), features, batch, train=True)
+    loss, _ = objective.apply(variables, features, batch, train=True)
+    patches = local_contrastive(rows["image"][there], parts["ema/patches"][there], SCALE)
+    words = local_contrastive(rows["text"], parts["ema/words"], SCALE)
+    np.testing.assert_allclose(loss, (patches + words) / 2, rtol=1e-5)
+
+
 def test_bad_input(rng):
     x, y = unit(rng, B, D), unit(rng, B, D)
     with pytest.raises(ValueError, match="momentum_x"):

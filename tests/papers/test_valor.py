@@ -130,7 +130,7 @@ def small(**changes):
 
 
 def test_on_meshes_and_micro_batches():
-    check_mesh(small(), microbatches=1)
+    check_mesh(small(), steps=1, microbatches=1)
 
 
 @pytest.mark.slow

@@ -78,6 +78,8 @@ def test_what_does_not_fit():
         AttributeInsertion(SPEC, captions=PLAIN, nouns=NOUNS, attributes=ATTRIBUTES, weights=(1.0,))
     with pytest.raises(UserError, match="nothing stands before some 'shape'"):
         evaluated(corpus="{colour} {size}")
+    with pytest.raises(UserError, match="sample 0 has no field 'mood'"):
+        evaluated(attributes=(("mood",),) * len(NOUNS))
 
 
 def test_configs():

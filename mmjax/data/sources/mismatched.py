@@ -70,12 +70,15 @@ class MismatchedSource:
         raw, giver = dict(self._source[i]), int(self._giver[i])
         if giver != i:
             other = self._source[giver]
-            raw |= {name: other[name] for name in self._members}
+            raw = {name: value for name, value in raw.items() if name not in self._members}
+            raw |= {name: other[name] for name in self._members if name in other}
         return raw
 
     def members(self, i: int) -> tuple[str, ...]:
-        """Those of the other source's sample."""
-        return self._source.members(i)
+        """Those of the other source's sample, the exchanged ones where the sample that gives them has them."""
+        own, given = self._source.members(i), self._source.members(int(self._giver[i]))
+        kept = [name for name in own if name not in self._members or name in given]
+        return (*kept, *(name for name in self._members if name in given and name not in own))
 
     def url(self, i: int) -> str:
         """Where the other source's sample lies."""
