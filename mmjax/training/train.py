@@ -22,7 +22,6 @@ from mmjax.training.loop import fit
 from mmjax.training.progress import Progress, notes_told, say
 from mmjax.training.workdir import locked, settle
 
-
 # What else of an evaluation is a source.
 SOURCE_OPTIONS = ("train", "bank", "pairs", "outside")
 

@@ -265,7 +265,7 @@ def test_features_are_a_tree():
         (lambda: tiny_vit(width=18, position="sincos2d"), ["ViT.width 18", "sincos2d"]),
         (lambda: tiny_vit(channels=1), ["ViT.mean", "1 channels"]),
         (lambda: tiny_vit(depth=-1), ["depth -1"]),
-        (lambda: tiny_text(pool="cls"), ["TextTransformer.pool"]),
+        (lambda: tiny_text(pool="clss"), ["TextTransformer.pool"]),
         (lambda: tiny_text(eot_id=30), ["eot_id 30", "30"]),
         (lambda: params_of(tiny_vit(), images(2, 16, 20)), ["(2, 16, 20, 3)", "patch_size 8"]),
         (lambda: params_of(tiny_vit(), images(2, channels=1)), ["(2, 16, 16, 1)", "channels 3"]),
