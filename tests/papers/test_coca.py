@@ -183,6 +183,7 @@ def test_bad_options():
         OBJECTIVES["captioning"](vocabulary=16, heads=3).init(jax.random.key(0), features, {"text": IDS}, train=True)
 
 
+@pytest.mark.slow
 def test_the_same_on_any_mesh():
     small = {"batch_size": 16, "embed_dim": 8, "towers.image.width": 8, "towers.text.width": 8}
     heads = {"towers.image.heads": 2, "towers.text.heads": 2, "objectives.captioning.heads": 2}

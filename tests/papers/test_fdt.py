@@ -101,6 +101,7 @@ def test_bad_input():
         Codebook(assign="hard")
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("fdt", batch_size=16, **{"objectives.fdt.codes": 16}))
 

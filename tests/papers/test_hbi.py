@@ -176,6 +176,7 @@ def test_bad_options():
             jax.eval_shape(lambda c=config, r=rngs: build_objective(c, 0).init(r, features, {}, train=True))
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     changes = {"levels": ((2, 2),), "coalitions": 4, "width": 2}
     check_mesh(config_of("hbi", batch_size=16, **{f"objectives.hbi.{k}": v for k, v in changes.items()}))
