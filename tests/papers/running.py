@@ -58,8 +58,11 @@ def _shardings(experiment):
     return {name: x.sharding for name, x in experiment.batch.items()}
 
 
-def check_mesh(config, *, steps=2, devices=8, microbatches=2, rtol=1e-5, atol=2e-6):
+def check_mesh(config, *, steps=2, devices=8, microbatches=2, rtol=1e-5, atol=1e-5):
     """Losses and parameters after `steps` are the same on one device, on `devices`, and there with micro-batches.
+
+    The gradient of a bias is a sum over all tokens that mostly cancels: with its rows in another order one device
+    differs from itself by 4e-6 of a bias's largest entry after two steps, which is where `atol` comes from.
 
     Args:
         config: a config whose batch divides by devices * microbatches; a small one.

@@ -40,6 +40,7 @@ def test_lean_forms_equal_dense(monkeypatch):
     token_cases.lean_forms_equal_dense(SCORE, {}, monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("cico", batch_size=16))
 

@@ -50,6 +50,7 @@ def test_the_scale_stays_within_its_limits():
         assert objective.after_update({"logit_scale": jnp.float32(value)})["logit_scale"] == pytest.approx(kept)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     config = config_of("clip", batch_size=16, embed_dim=8)
     config.towers.image.width, config.towers.text.width = 8, 8

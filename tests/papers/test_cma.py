@@ -78,6 +78,7 @@ def test_bad_input(pair):
     assert RelievedContrastive().relief == 0.5
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     config = config_of("cma", "half", batch_size=16)
     config.data.source = "latent:train,shared=6,widths=6,map=same,noise=0,classes=15,count=128"

@@ -137,6 +137,7 @@ def test_sounds_and_captions_of_the_toy_world():
             open_source(wrong)
 
 
+@pytest.mark.slow
 def test_the_same_on_any_mesh():
     changes = {"batch_size": 16, "embed_dim": 8, "towers.audio.hidden": 16, "towers.text.hidden": 16}
     check_mesh(config_of("compa", **changes))

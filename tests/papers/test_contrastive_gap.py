@@ -78,6 +78,7 @@ def test_an_unknown_form_is_the_users_mistake():
         objective.init(jax.random.key(0), features, {}, train=True)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     config = config_of("contrastive_gap", "cuaxu", batch_size=16, embed_dim=8)
     config.towers.image.width, config.towers.text.width = 8, 8

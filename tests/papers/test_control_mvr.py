@@ -51,6 +51,7 @@ def test_contrast_by_label_across_modalities_against_loops():
     np.testing.assert_allclose(loss, np.mean(total), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_on_meshes_and_micro_batches():
     config = config_of("control_mvr", batch_size=16, embed_dim=8)
     config.data.source += ",count=64"

@@ -81,6 +81,7 @@ def test_opposite_features_have_finite_gradients(sharpness):
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in gradients)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     check_mesh(config_of("cwcl", "sharp", batch_size=16))
 

@@ -101,6 +101,7 @@ def test_bad_input():
         evaluated({k: v for k, v in features_of_a_batch().items() if k != "image_tokens"})
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("dreamlip", batch_size=16))
 

@@ -131,6 +131,7 @@ def test_bad_input(mistake, said):
         mistake(unit(0, 8, 3, 5))
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("filip", batch_size=16))
 

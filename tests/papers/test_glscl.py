@@ -79,6 +79,7 @@ def test_diversity_by_hand():
     assert not gradient.any()
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("glscl", batch_size=16, **{"objectives.glscl.queries": 2}))
 

@@ -18,6 +18,7 @@ def test_the_determinant_of_three_unit_vectors():
 
 
 @pytest.mark.parametrize("arm", ["gram", "both"])
+@pytest.mark.slow
 def test_on_meshes_and_micro_batches(arm):
     config = config_of("gram", arm, batch_size=16, embed_dim=8)
     config.data.source += ",count=64"

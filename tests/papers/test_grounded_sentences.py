@@ -30,6 +30,7 @@ def test_the_longest_sentence_fits():
     assert longest < module("grounded_sentences").CONTEXT
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     config = config_of("grounded_sentences", batch_size=16, embed_dim=8)
     config.data.source = "synthetic:train,count=64,side=16"

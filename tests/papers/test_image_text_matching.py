@@ -54,6 +54,7 @@ def test_the_objective():
     assert loss == hinge_contrastive(x, y, margin=0.3, negatives="hardest", direction="y_to_x", ids=ids)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     config = config_of("image_text_matching", "text_negatives", batch_size=16, embed_dim=8)
     config.towers.image.width, config.towers.text.width = 8, 8

@@ -89,6 +89,7 @@ def test_retrieval_by_identity_by_hand():
     assert result.chance["image_to_text_R@1"] == pytest.approx((2 / 3 + 1 / 3) / 2)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     check_mesh(config_of("irra", "sdm,24", batch_size=16, **{"objectives.identities.temperature": 0.1}))
 

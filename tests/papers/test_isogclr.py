@@ -224,6 +224,7 @@ def test_bad_input(rng):
         SogCLR().init(jax.random.key(0), features_of(x, y), {"id": jnp.arange(4)}, train=True)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     """The state is split over devices; losses and parameters stay."""
     config = config_of("isogclr", "isogclr", batch_size=16)

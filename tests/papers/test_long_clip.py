@@ -128,6 +128,7 @@ def test_the_objective_is_the_sum_of_both_losses_at_one_scale():
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_on_any_mesh():
     changes = {"batch_size": 16, "embed_dim": 16, "towers.image.width": 16, "towers.text.width": 16}
     check_mesh(config_of("long_clip", **changes, **{"objectives.long_text.components": 4}))

@@ -71,7 +71,7 @@ def test_lean_and_missing(rows):
     broken = np.where(there[:, None], old_y, np.nan)
     for other in (step(x, y, SCALE, old_y, "blockwise"), step(x, y, SCALE, broken, "dense")):
         for a, b in zip(jax.tree.leaves(other), jax.tree.leaves(dense), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 * max(np.abs(b).max(), 1.0))
 
 
 @pytest.mark.parametrize("case", ["one row", "all missing", "aligned"])
@@ -91,6 +91,7 @@ def test_bad_input(rows):
         off_diagonal_distillation(*rows[:2], *(r[:4] for r in rows[2:]), SCALE)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     """The frozen teacher's features are of the same micro-batches."""
     config = config_of("modx", "all_rows", batch_size=16)

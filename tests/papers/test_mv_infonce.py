@@ -34,6 +34,7 @@ def test_two_views_of_mv_infonce_are_at_least_clip():
     np.testing.assert_allclose(mv_infonce([basis, basis], s), softmax_contrastive(basis, basis, s), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_on_meshes_and_micro_batches():
     config = config_of("mv_infonce", "mv_dhel_5", batch_size=16, embed_dim=8)
     config.data.source += ",count=64"

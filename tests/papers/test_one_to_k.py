@@ -80,6 +80,7 @@ def test_one_stream_is_refused():
         evaluated(OBJECTIVES["one_to_k"](streams=STREAMS[:1]), [jnp.ones((2, 3))])
 
 
+@pytest.mark.slow
 def test_on_meshes_and_micro_batches():
     config = config_of("one_to_k", batch_size=16, embed_dim=8)
     config.towers.image.width = config.towers.text.width = 8

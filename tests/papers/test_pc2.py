@@ -143,6 +143,7 @@ def test_bad_specs(spec, message):
         open_source(f"mismatched:{spec}")
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     config = config_of("pc2", batch_size=16)
     config.data.source = "mismatched:share=0.4,members=vector_2,of=latent:train,shared=4,widths=6/5,count=64"

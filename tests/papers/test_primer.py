@@ -108,6 +108,7 @@ def test_misuse():
         input_label_contrastive(x, y, jnp.asarray(LABELS), 9.0, y_present=jnp.ones(2, bool))
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     check_mesh(config_of("primer", "labels", batch_size=16, embed_dim=8, **{"towers.text.width": 8}), steps=1)
 

@@ -201,6 +201,7 @@ def test_of_an_example_that_comes_twice_the_last_row_is_remembered():
         assert state[f"example_{side}_seen"].sum() == 4
 
 
+@pytest.mark.slow
 def test_on_meshes_and_micro_batches():
     """With k-means at both steps. Temperatures of 1: smaller ones multiply the rounding of sums in another order."""
     config = config_of("protoclip", batch_size=16, embed_dim=8)

@@ -44,6 +44,7 @@ def test_each_pair_counts_by_itself():
     np.testing.assert_allclose(*gradients, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     config = config_of("siglip", "sigmoid", batch_size=16, embed_dim=8)
     config.towers.image.width, config.towers.text.width = 8, 8

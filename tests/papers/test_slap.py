@@ -52,6 +52,7 @@ def test_one_kind_of_term_alone():
     assert weights == {"across": [1.0, 0.0], "within": [0.0, 1.0]}
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     """A mean over samples: any split of the batch gives the same step."""
     check_mesh(small())

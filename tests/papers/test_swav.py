@@ -172,6 +172,7 @@ def small(**changes):
     return config
 
 
+@pytest.mark.slow
 def test_on_meshes_and_micro_batches():
     check_mesh(small(), steps=3)
 

@@ -131,6 +131,7 @@ def test_tokens_that_are_no_grid():
         objective_and(given)
 
 
+@pytest.mark.slow
 def test_the_same_on_any_mesh():
     # The contrast of untrained means, which are all alike, is a difference of large numbers: other tests have it.
     small = {"batch_size": 16, "embed_dim": 8, "towers.image.depth": 1, "towers.image.patch_size": 16}

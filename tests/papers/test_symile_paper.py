@@ -8,6 +8,7 @@ from mmjax.training.history import read_history
 from tests.papers.running import check_mesh, config_of, run
 
 
+@pytest.mark.slow
 def test_on_meshes_and_micro_batches():
     check_mesh(config_of("symile", batch_size=32))
 

@@ -161,6 +161,7 @@ def test_bad_input(rng):
         TripleContrastive(parts=("patches", "words")).init(jax.random.key(0), features, {}, train=True)
 
 
+@pytest.mark.slow
 def test_meshes_and_micro_batches():
     """Momentum encoder, queue, patches and words of pictures and captions."""
     config = config_of("tcl", "emoji", batch_size=16)

@@ -124,6 +124,7 @@ def test_bad_input():
         lexical_contrastive(weights(0), weights(1), k=3, y_present=jnp.ones((3,), bool))
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("vdr", batch_size=16), steps=1)
 

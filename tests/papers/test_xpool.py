@@ -105,6 +105,7 @@ def test_no_program_holds_a_pooled_vector_for_every_pair(monkeypatch):
     assert temporary("blockwise") < pooled / 2
 
 
+@pytest.mark.slow
 def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("xpool", batch_size=16))
 
