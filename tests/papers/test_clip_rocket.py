@@ -174,7 +174,7 @@ def test_meshes_and_micro_batches(method):
     check_mesh(small(method), steps=1)
 
 
-@pytest.mark.slow
+@pytest.mark.claim
 @pytest.mark.parametrize("method", ["barlip", "siamlip", "byolip", "swalip"])
 def test_every_method_learns(method, tmp_path):
     """R@10 for known concepts in an unseen style is 2.7 % by chance."""

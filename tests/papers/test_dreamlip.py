@@ -106,7 +106,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("dreamlip", batch_size=16))
 
 
-@pytest.mark.slow
+@pytest.mark.claim
 def test_a_sentence_finds_its_picture(tmp_path):
     """Chance is 0.2 %. That it does so better than with a caption cut short is not shown; see the config."""
     assert run("dreamlip", workdir=tmp_path)["val/test/text_to_series_R@1"] > 0.05

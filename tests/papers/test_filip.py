@@ -158,7 +158,7 @@ def test_retrieval_ranks_by_both_directions_of_the_score():
         ranked(scores, np.arange(3), np.arange(3, 6), names=("image", "text"))
 
 
-@pytest.mark.slow
+@pytest.mark.claim
 def test_tokens_tell_apart_what_their_mean_does_not(tmp_path):
     recall = [run("filip", arg, workdir=tmp_path / arg)["val/test/series_to_text_R@1"] for arg in ("", "pooled")]
     assert recall[0] > 2 * recall[1] > 0.1
