@@ -67,11 +67,11 @@ def _full():
     config.data.tokenizer = "tokenizer.json"
     config.data.captions = (("{caption}", 1.0),)
     config.data.context = 77
-    config.data.audio.update({"sample_rate": 48000, "seconds": 10.0})
+    config.data.audio.update({"sample_rate": 16000, "seconds": 10.0})
     del config.streams.image
     config.streams.audio = "audio"
     lean = {"scan": True, "remat": "full"}
-    config.towers.audio = c.tower("ast", "B", sample_rate=48000, frames=1000, **lean)
+    config.towers.audio = c.tower("ast", "B", sample_rate=16000, **lean)
     config.towers.text = c.tower("text", "B", vocab_size=32_000, context=77, pool="mean", mask_padding=True, **lean)
     negatives = ("text_2", "text_3", "text_4")
     for number, stream in enumerate(negatives):
