@@ -40,7 +40,7 @@ class TextTransformer(nn.Module):
         mlp_ratio: hidden units of the MLP as a multiple of width.
         mlp_dim: hidden units of the MLP; 0 takes mlp_ratio.
         causal: whether a token sees only itself and earlier ones (CLIP), or all (SigLIP).
-        pool: eot: at the first eot_id (CLIP); last: at the last position (SigLIP); mean; map; cls: a token behind (CoCa).
+        pool: eot: at the first eot_id (CLIP); last: at the end (SigLIP); mean; map; cls: a token behind (CoCa).
         eot_id: id of the end-of-text token, which pool eot looks for.
         pad_id: id of padding, which makes the mask where the batch brings none.
         mask_padding: whether attention skips padding; CLIP and SigLIP do not.
