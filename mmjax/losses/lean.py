@@ -54,7 +54,7 @@ def choose_impl(impl: str, rows: int, columns: int, numbers: int = 1) -> str:
         raise ValueError(f"unknown impl {impl!r}: use one of {', '.join(IMPLS)}")
     if impl != "auto":
         return impl
-    axes, size = _batch_axes()
+    axes, size = batch_axes()
     size = size if axes and rows % size == columns % size == 0 else 1
     needed = 3 * 4 * rows * columns * numbers // size
     chosen = "dense" if needed <= DENSE_BYTES else "ring" if size > 1 else "blockwise"
@@ -84,7 +84,7 @@ def lean_loss(evaluate, x: Rows, y: Rows, params: dict, *, impl: str, tile_rows:
         fold = functools.partial(fold_tiles, tile_rows=tile_rows)
         run = functools.partial(evaluate, Folding(fold, lambda total: total, one_sided=False))
     else:
-        x, y = _on_ring(x), _on_ring(y)
+        x, y = on_ring(x), on_ring(y)
         run = functools.partial(_around_ring, evaluate, tile_rows)
     return _differentiable(run)((x.values, y.values, params), (x.facts, y.facts))
 
@@ -109,16 +109,16 @@ def _rows(values, facts):
     return Rows(values[0], facts[0]), Rows(values[1], facts[1]), values[2]
 
 
-def _batch_axes() -> tuple[tuple[str, ...], int]:
+def batch_axes() -> tuple[tuple[str, ...], int]:
     """The batch axes of the mesh in use and the number of devices along them; ((), 1) without such a mesh."""
     mesh = jax.sharding.get_abstract_mesh()
     axes = tuple(axis for axis in BATCH_AXES if axis in mesh.shape)
     return axes, math.prod(mesh.shape[axis] for axis in axes)
 
 
-def _on_ring(rows: Rows) -> Rows:
+def on_ring(rows: Rows) -> Rows:
     """`rows` as they must lie, checked to divide; only a mesh of explicit axes has to be told."""
-    mesh, (axes, size) = jax.sharding.get_abstract_mesh(), _batch_axes()
+    mesh, (axes, size) = jax.sharding.get_abstract_mesh(), batch_axes()
     if not axes:
         has = f"the mesh here has {', '.join(mesh.axis_names)}" if mesh.shape else "there is no mesh here"
         raise ValueError(
@@ -138,7 +138,7 @@ def _on_ring(rows: Rows) -> Rows:
 
 
 def _around_ring(evaluate, tile_rows, x: Rows, y: Rows, params, *, with_gradient: bool):
-    axes, size = _batch_axes()
+    axes, size = batch_axes()
     fold = functools.partial(fold_ring, axes=axes, size=size, tile_rows=tile_rows)
     folding = Folding(fold, functools.partial(jax.lax.psum, axis_name=axes), one_sided=True)
     rows, everywhere = PartitionSpec(axes), PartitionSpec()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from mmjax.losses.lean import _batch_axes, _on_ring
+from mmjax.losses.lean import batch_axes, on_ring
 from mmjax.losses.lean_softmax import LOWEST
 from mmjax.losses.rows import Rows
 from mmjax.losses.tiles import fold_ring, fold_tiles
@@ -53,8 +53,8 @@ def row_sums(terms, x: Rows, y: Rows, *, impl: str) -> tuple[RowSums, RowSums]:
         return _finish(_sums(to_y, keep, 1)), _finish(_sums(to_x, keep, 0))
     if impl == "blockwise":
         return gather(fold_tiles, x, y)
-    x, y = _on_ring(x), _on_ring(y)
-    axes, size = _batch_axes()
+    x, y = on_ring(x), on_ring(y)
+    axes, size = batch_axes()
     rows, around = PartitionSpec(axes), functools.partial(fold_ring, axes=axes, size=size)
     local = functools.partial(gather, around)
     return jax.shard_map(local, in_specs=(rows, rows), out_specs=(rows, rows), check_vma=False)(x, y)

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mmjax.data.sources.made_up import MadeUp
 from mmjax.data.sources.settings import choose, parse_settings, real_number, whole_number
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
@@ -23,7 +24,7 @@ SPLITS = ("train", "test")
 STREAMS = ("vector", "vector_2", "vector_3", "vector_4")
 
 
-class EventsSource:
+class EventsSource(MadeUp):
     """A random-access source: "events:SPLIT,count=8192,events=60,width=64,order=0.35,said=0.35,noise=0.4,sorted=0".
 
     Record i is of two different events a, b. With a sound vector S_k and a word vector w_k for each event and a fixed
@@ -102,14 +103,6 @@ class EventsSource:
     def members(self, i: int) -> tuple[str, ...]:
         """All samples have the same."""
         return ("json", *STREAMS)
-
-    def url(self, i: int) -> str:
-        """The spec."""
-        return self.paths[0]
-
-    def member_counts(self) -> dict[str, int]:
-        """All samples have the same members."""
-        return {", ".join(self.members(0)): len(self)}
 
     def fingerprint(self) -> str:
         """All settings: they say all."""

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mmjax.data.sources.made_up import MadeUp
 from mmjax.data.sources.settings import choose, parse_settings, real_number, whole_number
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
@@ -21,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 MOST = 2**20
 
 
-class FactorsSource:
+class FactorsSource(MadeUp):
     """A random-access source: "factors:SPLIT,count=8192,values=10/10,strengths=2/0.7,width=40,noise=0.5,seed=0".
 
     Record i has a value v_f of each factor f, of `values` even ones, and two streams: x = sum_f strength_f E_f[v_f] +
@@ -85,14 +86,6 @@ class FactorsSource:
     def members(self, i: int) -> tuple[str, ...]:
         """The fields and the two streams."""
         return ("json", *self.streams)
-
-    def url(self, i: int) -> str:
-        """The spec."""
-        return self.paths[0]
-
-    def member_counts(self) -> dict[str, int]:
-        """All samples have the same members."""
-        return {", ".join(self.members(0)): len(self)}
 
     def fingerprint(self) -> str:
         """All settings: they say all."""

@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mmjax.data.sources.made_up import MadeUp
 from mmjax.data.sources.settings import choose, parse_settings, real_number, whole_number
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
@@ -26,7 +27,7 @@ MAPS = ("tanh", "linear", "same")
 MOST = 2**20
 
 
-class LatentSource:
+class LatentSource(MadeUp):
     """A random-access source: "latent:SPLIT,count=8192,shared=16,widths=64/48,noise=0.3,map=tanh,classes=0".
 
     Record i has a latent z (shared,) ~ N(0, 1), or, with `classes`, spread c_k + sigma N(0, 1) of a class k with the
@@ -105,14 +106,6 @@ class LatentSource:
     def members(self, i: int) -> tuple[str, ...]:
         """The streams, and the fields where there are classes."""
         return ("json", *self.streams) if self.classes else self.streams
-
-    def url(self, i: int) -> str:
-        """The spec."""
-        return self.paths[0]
-
-    def member_counts(self) -> dict[str, int]:
-        """All samples have the same members."""
-        return {", ".join(self.members(0)): len(self)}
 
     def fingerprint(self) -> str:
         """All settings: they say all."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmjax.data.sources.made_up import MadeUp
 from mmjax.data.sources.settings import choose, parse_settings, real_number, whole_number
 from mmjax.errors import UserError
 from mmjax.rng import numpy_generator
@@ -33,7 +34,7 @@ def single_words() -> tuple[str, ...]:
     return tuple(word for word in pieces if len(word) >= 3 and word.isalpha() and word.isascii())
 
 
-class ObjectsSource:
+class ObjectsSource(MadeUp):
     """A random-access source: "objects:SPLIT,count=6000,words=40,patches=6,things=1,named=3,noise=0.3,width=32".
 
     Record i is a scene: `patches` that show `things` each, all different and drawn from `words`. Member "series"
@@ -110,18 +111,10 @@ class ObjectsSource:
         """All samples have the same."""
         return ("json", "series")
 
-    def url(self, i: int) -> str:
-        """The spec."""
-        return self.paths[0]
-
     def width(self, stream: str) -> int:
         """Always a UserError: there are no vectors."""
         remedy = "use the streams series and text"
         raise UserError(f"no vectors for the stream {stream!r}", where=self.paths[0], remedy=remedy)
-
-    def member_counts(self) -> dict[str, int]:
-        """All samples have the same members."""
-        return {", ".join(self.members(0)): len(self)}
 
     def fingerprint(self) -> str:
         """All settings: they say all."""

@@ -5,6 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from mmjax.data.sources.made_up import MadeUp
 from mmjax.data.sources.settings import choose, parse_settings, whole_number
 from mmjax.data.sources.synthetic_pictures import boxes, film, paint
 from mmjax.data.sources.synthetic_scenes import SPLITS, Scene, draw_scene
@@ -26,7 +27,7 @@ MEMBERS = ("png", "wav", "npy")
 LONGEST = 2**30
 
 
-class SyntheticSource:
+class SyntheticSource(MadeUp):
     """A random-access source of scenes: "synthetic:SPLIT,count=10000,members=png+wav+npy".
 
     Record i holds `json` with the words of captions (`{caption}`, `{moving}`, `{shape}`, `{colour}`, ... and, for
@@ -91,18 +92,10 @@ class SyntheticSource:
         """All samples have the same."""
         return ("json", *self.made)
 
-    def url(self, i: int) -> str:
-        """The spec."""
-        return self.paths[0]
-
     def width(self, stream: str) -> int:
         """Always a UserError: there are no vectors."""
         remedy = "use image, text, audio and video streams"
         raise UserError(f"no vectors for the stream {stream!r}", where=self.paths[0], remedy=remedy)
-
-    def member_counts(self) -> dict[str, int]:
-        """All samples have the same members."""
-        return {", ".join(self.members(0)): len(self)}
 
     def fingerprint(self) -> str:
         """All settings: they say all."""
