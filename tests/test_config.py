@@ -7,6 +7,7 @@ import pytest
 
 from mmjax import cli
 from mmjax import config as config_lib
+from mmjax.config import keys, reference
 from mmjax.errors import UserError
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -100,9 +101,9 @@ def test_values_that_do_not_fit(change, said):
 
 
 def test_every_key_and_option_has_a_meaning():
-    for path, key in config_lib._leaves(config_lib.KEYS):
+    for path, key in keys.leaves(config_lib.KEYS):
         assert len(key.meaning) > 5, path
-    for title, registry in config_lib._registries().items():
+    for title, registry in reference.registries().items():
         for kind, cls in registry.items():
             fields = {f.name for f in config_lib.option_fields(cls)}
             assert fields == set(config_lib.field_meanings(cls)), f"{title} {kind}"

@@ -150,7 +150,7 @@ def decoding():
 
 
 if __name__ == "__main__":
-    from mmjax.cli import tune_allocator
+    from mmjax.startup import tune_allocator
 
     tune_allocator()  # as in training
     side = Side(**json.loads(sys.argv[1]))

@@ -153,7 +153,7 @@ class Side:
 
 
 if __name__ == "__main__":
-    from mmjax.cli import tune_allocator
+    from mmjax.startup import tune_allocator
 
     tune_allocator()
     side = Side(**json.loads(sys.argv[1]))

@@ -16,7 +16,7 @@ from absl import flags
 
 from mmjax import config as config_lib
 from mmjax.command_line import define_config, parse
-from mmjax.errors import UserError
+from mmjax.errors import UserError, nearest
 from mmjax.experiments.cells import ARGUMENT, Sweep
 
 
@@ -87,7 +87,7 @@ def select(jobs: Iterable[Job], *, only: Iterable[str] = (), seeds: Iterable[str
     cells, known = {job.cell for job in jobs}, {str(job.seed) for job in jobs}
     wanted = {name for item in only for name in ([item] if item in cells else item.split(","))}
     for name in sorted(wanted - cells):
-        raise UserError(f"no cell {name!r} in this sweep", where="--only", remedy=config_lib.nearest(name, cells))
+        raise UserError(f"no cell {name!r} in this sweep", where="--only", remedy=nearest(name, cells))
     for seed in sorted(seeds - known):
         raise UserError(f"no seed {seed} in this sweep", where="--seeds", remedy=f"seeds: {', '.join(sorted(known))}")
     return [job for job in jobs if job.cell in (wanted or cells) and str(job.seed) in (seeds or known)]

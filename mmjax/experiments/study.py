@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmjax import config as config_lib
-from mmjax.errors import UserError
+from mmjax.errors import UserError, nearest
 from mmjax.evaluation.table import parse_metric
 from mmjax.experiments.cells import baseline_of, is_baseline
 from mmjax.experiments.runs import Run, read_run
@@ -92,7 +92,7 @@ def read_study(folders: Sequence[str | Path], baseline: str = "") -> Study:
     if not cells:
         raise UserError("none of the runs was started", where=str(folders[0]), remedy="mmjax sweep starts them")
     if baseline and not is_baseline(baseline, cells):
-        raise UserError(f"no cell {baseline!r}", where="--baseline", remedy=config_lib.nearest(baseline, cells))
+        raise UserError(f"no cell {baseline!r}", where="--baseline", remedy=nearest(baseline, cells))
     for name, runs in cells.items():
         _check_data(name, runs)
     usable = (name for name in asked if is_baseline(name, cells))

@@ -8,13 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmjax.config import nearest
 from mmjax.data.captions import text_fields
 from mmjax.data.selection.conditions import Condition
 from mmjax.data.selection.uids import PAIR, contains, parse_uid
 from mmjax.data.sources import Source
 from mmjax.data.unreadable import Fault, Unreadable, UnreadableCount
-from mmjax.errors import UserError
+from mmjax.errors import UserError, nearest
 
 CHUNK = 256
 WINDOW = 64
