@@ -23,15 +23,22 @@ def retrieval_ranks(x, y, x_ids, y_ids, *, names=("image", "text"), block: int =
     """
     x, y, x_ids, y_ids = inputs.labelled_pair(x, y, x_ids, y_ids, names)
     mesh = mesh or sharded.one_device()
-    numbers = np.unique(np.concatenate([x_ids, y_ids]), return_inverse=True)[1].astype(np.int32)
-    x_ids, y_ids = np.split(numbers, [len(x)])
-    queries = sharded.place(mesh, block, x=x, id=x_ids)
-    gallery = sharded.place(mesh, block, x=y, id=y_ids)
-    start = sharded.place(mesh, block, score=np.full(len(x), -np.inf, np.float32), at=np.full(len(x), LAST, np.int32))
-    best = sharded.fold(_best_correct, (start["score"], start["at"]), queries, gallery, mesh)
-    zero = sharded.place(mesh, block, count=np.zeros(len(x), np.int32))["count"]
-    before = sharded.fold(_count_before, zero, queries | {"best": best}, gallery, mesh)
-    return np.where(np.isin(x_ids, y_ids), sharded.fetch(before, len(x), mesh), np.int32(-1))
+    return placed_ranks(*_placed(x, y, block, mesh), x_ids, y_ids, block=block, mesh=mesh)
+
+
+def placed_ranks(queries: dict, gallery: dict, x_ids, y_ids, *, block: int, mesh: Mesh, common: tuple = ()):
+    """`retrieval_ranks` of rows `x` that `sharded.place` has placed in blocks of `block`.
+
+    `common` may hold how alike two blocks are, (queries, gallery) -> (Q, G), instead of `sharded.similarity`.
+    """
+    rows, numbers = len(x_ids), np.unique(np.concatenate([x_ids, y_ids]), return_inverse=True)[1].astype(np.int32)
+    queries = queries | sharded.place(mesh, block, id=numbers[:rows])
+    gallery = gallery | sharded.place(mesh, block, id=numbers[rows:])
+    start = sharded.place(mesh, block, score=np.full(rows, -np.inf, np.float32), at=np.full(rows, LAST, np.int32))
+    best = sharded.fold(_best_correct, (start["score"], start["at"]), queries, gallery, mesh, common)
+    zero = sharded.place(mesh, block, count=np.zeros(rows, np.int32))["count"]
+    before = sharded.fold(_count_before, zero, queries | {"best": best}, gallery, mesh, common)
+    return np.where(np.isin(x_ids, y_ids), sharded.fetch(before, rows, mesh), np.int32(-1))
 
 
 def topk(x, y, k: int, *, names=("query", "gallery"), block: int = 1024, mesh: Mesh | None = None):
@@ -49,12 +56,20 @@ def topk(x, y, k: int, *, names=("query", "gallery"), block: int = 1024, mesh: M
     if not 1 <= k <= len(y):
         raise UserError(f"the {k} nearest of {len(y)} {names[1]} rows", remedy=f"ask for 1 to {len(y)}")
     mesh = mesh or sharded.one_device()
-    queries, gallery = sharded.place(mesh, block, x=x), sharded.place(mesh, block, x=y)
-    scores, indices = np.full((len(x), k), -np.inf, np.float32), np.full((len(x), k), LAST, np.int32)
+    return placed_topk(*_placed(x, y, block, mesh), k, len(x), block=block, mesh=mesh)
+
+
+def placed_topk(queries: dict, gallery: dict, k: int, rows: int, *, block: int, mesh: Mesh, common: tuple = ()):
+    """`topk` for `rows` queries, of rows `x` that are placed, as for `placed_ranks`."""
+    scores, indices = np.full((rows, k), -np.inf, np.float32), np.full((rows, k), LAST, np.int32)
     start = sharded.place(mesh, block, scores=scores, indices=indices)
-    found = sharded.fold(_merge_top, (start["scores"], start["indices"]), queries, gallery, mesh)
-    scores, indices = sharded.fetch(found, len(x), mesh)
+    found = sharded.fold(_merge_top, (start["scores"], start["indices"]), queries, gallery, mesh, common)
+    scores, indices = sharded.fetch(found, rows, mesh)
     return indices, scores
+
+
+def _placed(x, y, block: int, mesh: Mesh) -> tuple[dict, dict]:
+    return sharded.place(mesh, block, x=x), sharded.place(mesh, block, x=y)
 
 
 def temporary_bytes(queries: int, gallery: int, width: int, *, block: int = 1024, mesh: Mesh) -> int:
@@ -79,10 +94,16 @@ def _same_id(queries, gallery):
     return (queries["id"][:, None] == gallery["id"][None, :]) & (gallery["index"][None, :] >= 0)
 
 
-def _best_correct(best, queries, gallery):
-    scores = jnp.where(_same_id(queries, gallery), sharded.similarity(queries, gallery), -jnp.inf)
-    at = jnp.argmax(scores, axis=1)  # the first of the largest
-    return _first((scores.max(axis=1), gallery["index"][at]), best)
+def _best_correct(best, queries, gallery, similarity=sharded.similarity):
+    same = _same_id(queries, gallery)
+
+    def better(best):
+        scores = jnp.where(same, similarity(queries, gallery), -jnp.inf)
+        at = jnp.argmax(scores, axis=1)  # the first of the largest
+        return _first((scores.max(axis=1), gallery["index"][at]), best)
+
+    # Where rows lie in the order of their records, few blocks hold a correct item.
+    return jax.lax.cond(jnp.any(same), better, lambda best: best, best)
 
 
 def _first(a, b):
@@ -91,17 +112,17 @@ def _first(a, b):
     return jax.tree.map(lambda u, v: jnp.where(a_wins, u, v), a, b)
 
 
-def _count_before(count, queries, gallery):
+def _count_before(count, queries, gallery, similarity=sharded.similarity):
     score, at = (b[:, None] for b in queries["best"])
-    scores = sharded.similarity(queries, gallery)
+    scores = similarity(queries, gallery)
     before = (scores > score) | ((scores == score) & (gallery["index"][None, :] < at))
     # None of the other correct items is before the best; leaving them out keeps rounding from saying otherwise.
     return count + jnp.sum(before & ~_same_id(queries, gallery), axis=1, dtype=jnp.int32)
 
 
-def _merge_top(best, queries, gallery):
+def _merge_top(best, queries, gallery, similarity=sharded.similarity):
     k = best[0].shape[1]
-    scores, at = jax.lax.top_k(sharded.similarity(queries, gallery), min(k, gallery["index"].shape[0]))
+    scores, at = jax.lax.top_k(similarity(queries, gallery), min(k, gallery["index"].shape[0]))
     scores = jnp.concatenate([best[0], scores], axis=1)
     indices = jnp.concatenate([best[1], gallery["index"][at]], axis=1)
     scores, indices = jax.lax.sort((-scores, indices), dimension=1, num_keys=2)

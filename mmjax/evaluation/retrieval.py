@@ -88,19 +88,29 @@ def one_way(
     A subspace is the nearer to a row of `y` the longer the row's projection on it.
     """
     x, y, x_ids, y_ids = inputs.labelled_pair(x, y, x_ids, y_ids, names)
-    if len(y) == 1:
+    check_gallery(y_ids, names)
+    ranks = retrieval_ranks(x, y, x_ids, y_ids, names=names, block=block, mesh=mesh)
+    nearest, _ = topk(x, y, min(10, len(y)), names=names, block=block, mesh=mesh)
+    return rank_metrics(ranks, nearest, x_ids, y_ids, names=names, ks=ks)
+
+
+def check_gallery(y_ids, names) -> None:
+    """Raise `UserError` for a gallery of one, of which every model finds the right one."""
+    if len(y_ids) == 1:
         raise UserError(f"a gallery of one {names[1]} answers every query", remedy="evaluate more than one record")
+
+
+def rank_metrics(ranks, nearest, x_ids, y_ids, *, names, ks: Sequence[int] = (1, 5, 10)) -> dict[str, float]:
+    """The metrics of `one_way` from the ranks (N,) of `retrieval_ranks` and the nearest (N, k) of `topk`."""
     correct = _correct_items(x_ids, y_ids, names)
     used = correct > 0
-    ranks = retrieval_ranks(x, y, x_ids, y_ids, names=names, block=block, mesh=mesh)[used]
-    nearest, _ = topk(x, y, min(10, len(y)), names=names, block=block, mesh=mesh)
-    relevant = (y_ids[nearest] == x_ids[:, None])[used]
-    metrics = {f"R@{k}": np.mean(ranks < k) for k in ks if k <= len(y)} | {
+    ranks, relevant = ranks[used], (y_ids[nearest] == x_ids[:, None])[used]
+    metrics = {f"R@{k}": np.mean(ranks < k) for k in ks if k <= len(y_ids)} | {
         "mean_rank": np.mean(ranks) + 1,
         "median_rank": np.floor(np.median(ranks)) + 1,
         "MRR": np.mean(1 / (ranks + 1.0)),
         "mAP@10": np.mean(average_precision(relevant, correct[used])),
-        "hubness": skewness(np.bincount(nearest.ravel(), minlength=len(y))),
+        "hubness": skewness(np.bincount(nearest.ravel(), minlength=len(y_ids))),
         "queries": len(ranks),
     }
     return {f"{names[0]}_to_{names[1]}_{name}": float(value) for name, value in metrics.items()}

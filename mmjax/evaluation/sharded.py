@@ -36,6 +36,8 @@ def shards(mesh: Mesh) -> int:
 def place(mesh: Mesh, block: int, **arrays: np.ndarray) -> dict[str, jax.Array]:
     """Host arrays of N rows as blocks on the devices: each (N, ...) becomes (blocks, min(block, N), ...).
 
+    Every process holds all N rows on its host.
+
     `index` (int32) is added: the row's number, and -1 in the rows that fill up the last blocks (their values are 0).
     """
     rows = len(next(iter(arrays.values())))
@@ -60,24 +62,26 @@ def blocked(array: np.ndarray, blocks: int, block: int, sharding: NamedSharding)
 
 
 @partial(jax.jit, static_argnames=("step", "mesh"))
-def fold(step: Callable, carry, queries: dict, gallery: dict, mesh: Mesh):
+def fold(step: Callable, carry, queries: dict, gallery: dict, mesh: Mesh, common: tuple = ()):
     """`carry` after `step` has shown every gallery block to every query block.
 
     Gallery blocks come in an order that depends on the device, so `step` must give the same for any order.
 
     Args:
-        step: (carry block, query block, gallery block) -> carry block; a module-level function, or it compiles anew.
+        step: (carry block, query block, gallery block, *common) -> carry block; a module-level function, or it compiles
+            anew.
         carry: arrays placed like the queries.
         queries, gallery: from `place`.
         mesh: where they lie.
+        common: pytrees that every device holds whole, such as parameters.
     """
     devices, axes = shards(mesh), batch_axes(mesh)
     ring = [(i, (i + 1) % devices) for i in range(devices)]
 
-    def local(carry, queries, gallery):
+    def local(carry, queries, gallery, common):
         def see(carry_and_query, gallery):
             carry, query = carry_and_query
-            return jax.lax.scan(lambda c, g: (step(c, query, g), None), carry, gallery)[0]
+            return jax.lax.scan(lambda c, g: (step(c, query, g, *common), None), carry, gallery)[0]
 
         def turn(_, state):
             carry, gallery = state
@@ -87,7 +91,19 @@ def fold(step: Callable, carry, queries: dict, gallery: dict, mesh: Mesh):
         return jax.lax.fori_loop(0, devices, turn, (carry, gallery))[0]
 
     rows = PartitionSpec(axes)
-    return jax.shard_map(local, mesh=mesh, in_specs=rows, out_specs=rows)(carry, queries, gallery)
+    split = jax.shard_map(local, mesh=mesh, in_specs=(rows, rows, rows, PartitionSpec()), out_specs=rows)
+    return split(carry, queries, gallery, common)
+
+
+@partial(jax.jit, static_argnames=("make", "mesh"))
+def each(make: Callable, blocks: dict, mesh: Mesh, common: tuple = ()):
+    """`make(block, *common)` of every block, where it lies, one after the other; arguments as for `fold`."""
+
+    def local(blocks, common):
+        return jax.lax.map(lambda block: make(block, *common), blocks)
+
+    rows = PartitionSpec(batch_axes(mesh))
+    return jax.shard_map(local, mesh=mesh, in_specs=(rows, PartitionSpec()), out_specs=rows)(blocks, common)
 
 
 def similarity(queries: dict, gallery: dict) -> jax.Array:
@@ -98,10 +114,15 @@ def similarity(queries: dict, gallery: dict) -> jax.Array:
     dots = jnp.matmul(queries["x"], gallery["x"].T, precision=jax.lax.Precision.HIGHEST)
     if dots.ndim == 3:
         dots = jnp.sum(jnp.square(dots), axis=1)
-    # The barrier keeps the matmul apart from what a step does with it, so that two steps see the same bits.
-    dots = jax.lax.optimization_barrier(dots)
-    dots = jnp.where(dots == 0, 0.0, dots)  # -0.0 ties with 0.0
-    return jnp.where(gallery["index"][None, :] >= 0, dots, -jnp.inf)
+    return comparable(dots, gallery)
+
+
+def comparable(scores: jax.Array, gallery: dict) -> jax.Array:
+    """Scores (Q, G) of a block as steps compare them; -inf for the rows that only fill the gallery up."""
+    # The barrier keeps the scores apart from what a step does with them, so that two steps see the same bits.
+    scores = jax.lax.optimization_barrier(scores)
+    scores = jnp.where(scores == 0, 0.0, scores)  # -0.0 ties with 0.0
+    return jnp.where(gallery["index"][None, :] >= 0, scores, -jnp.inf)
 
 
 def fetch(tree, rows: int, mesh: Mesh):
