@@ -5,7 +5,7 @@ Does:     late interaction with a soft maximum: each token of the anchor takes s
 Files:    mmjax/losses/tokens_scores.py (SoftMaxSimilarity), mmjax/losses/tokens.py, mmjax/objectives/tokens.py
 Differs:  from the paper: its sign encoder, blended of two, is left to the data (`full` reads its features as series).
           From its released code: padding is left out of the soft maximum itself, where the code's takes part in it; no
-          augmented captions in one direction.
+          augmented captions in one direction. The recipe of `full` is from memory of the paper.
 Command:  mmjax sweep --config=configs/papers/cico.py --workdir=runs/papers/cico
 Cost:     about 15 s of one core each (4 cells x 3 seeds).
 Claim:    on the scenes of filip.py: at softness 0.001 recall is that of FILIP's maximum within 3 points, at 0.07 it is

@@ -7,7 +7,7 @@ Files:    mmjax/losses/tokens_attention.py (FramePooled), mmjax/losses/tokens_qu
           mmjax/objectives/tokens_queries.py
 Differs:  from its released code: consistency of each pair, not of batch means; diversity of both sides' queries, not of
           the video's alone; padding is masked; frames have unit norm, so the softness is 0.1 where the code has 5; the
-          decoder's layers norm first.
+          decoder's layers norm first. The recipe of `full` is from memory of the paper.
 Command:  mmjax sweep --config=configs/papers/glscl.py --workdir=runs/papers/glscl
 Cost:     about 30 s of one core each (3 cells x 3 seeds).
 Claim:    on the scenes of xpool.py: recall more than 50 points above that of the frames' mean. The paper's effect of

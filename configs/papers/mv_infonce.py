@@ -8,12 +8,13 @@ Differs:  from the paper: vectors and a perceptron for its CIFAR and ResNet-18, 
           released code: that keeps other samples' vectors of the same view as negatives of MV-InfoNCE, counts each pair
           once in MV-DHEL (log 2 apart) and multiplies sums that overflow.
 Command:  mmjax sweep --config=configs/papers/mv_infonce.py --workdir=runs/papers/mv_infonce
-Cost:     7 to 15 s of a core a run.
+Cost:     120 s on 2 cores (6 arms x 3 seeds).
 Claim:    MV-DHEL uses more dimensions (effective rank) than pairs and than MV-InfoNCE, which is like pairs, and the
           more so with more views.
-Result:   seed 0, effective rank of 32 with two and with five views: MV-DHEL 26.0 and 29.1, pairs 23.8 and 23.9,
-          MV-InfoNCE with five 24.0; view to view R@1 13.1 and 15.6 %, 11.7 and 12.5 %, 12.1 %.
-Verdict:  holds, on one seed
+Result:   effective rank of 32 with two and with five views: MV-DHEL 26.1 +- 0.1 and 29.2 +- 0.0, pairs 23.9 +- 0.1 and
+          23.8 +- 0.2, MV-InfoNCE 23.9 +- 0.1 and 23.8 +- 0.2; view to view R@1 13.3 +- 0.9 and 14.6 +- 1.1 %, 11.9 +-
+          1.0 and 11.0 +- 1.6, 11.9 +- 1.0 and 11.4 +- 0.8; seeds 0, 1, 2.
+Verdict:  holds, in each of three seeds; a probe of the classes reads 100 % in every arm.
 """
 
 from mmjax import config as c

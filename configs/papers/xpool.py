@@ -5,7 +5,7 @@ Does:     a video is pooled anew for every caption: z = LN(u + W u), u = LN(O so
 Files:    mmjax/losses/tokens_attention.py, mmjax/losses/tokens.py, mmjax/objectives/tokens.py
 Differs:  from the paper: no dropout (0.3 there) on the pooled vectors of pairs. From its released code: keys have no
           bias, to which a softmax is blind; the B x B x D pooled vectors are made by tiles; frames have unit norm
-          before the first layer norm.
+          before the first layer norm. The recipe of `full` is from memory of the paper.
 Command:  mmjax sweep --config=configs/papers/xpool.py --workdir=runs/papers/xpool
 Cost:     about 20 s of one core each (2 arms x 3 seeds).
 Claim:    captions of three things that one of twelve frames shows (1 of 500): pooled for the caption, recall is more
