@@ -9,6 +9,7 @@ softmax at small batches.
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 LOSSES = {
     "softmax": c.objective("softmax"),
@@ -24,16 +25,9 @@ def get_config(arg: str = "softmax"):
     if arg not in LOSSES:
         raise ValueError(f"unknown argument {arg!r}: one of {', '.join(LOSSES)}")
     config = c.default()
+    recipes.emoji(config)
     config.duration = "30k examples"
-    config.batch_size = 64
-    config.embed_dim = 64
-    config.data.image_size = 16
-    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
-    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
-    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
     config.objectives.contrastive = LOSSES[arg]
-    config.optimizer.learning_rate = 2e-3
     config.schedule.warmup = "10%"
     config.log.every = "5%"
     config.checkpoint.every = "50%"

@@ -20,6 +20,7 @@ Verdict:  holds; the four adapters do equally well. Without noise the probe's re
 
 from mmjax import config as c
 from mmjax.evaluation.text_adapters import ADAPTERS
+from mmjax.experiments import recipes
 
 
 def get_config(arg: str = ""):
@@ -31,7 +32,10 @@ def get_config(arg: str = ""):
     if arg == "full":
         _full(config)
         return config
-    _emoji(config)
+    recipes.emoji(config)
+    config.batch_size = 128
+    config.data.captions = (("{label}", 0.5), ("{label}, {tags}", 0.5))
+    config.objectives.contrastive = c.objective("softmax", temperature=0.07)
     config.evaluations.group = c.evaluation(
         "text_only",
         train="emoji:train",
@@ -46,39 +50,9 @@ def get_config(arg: str = ""):
     return config
 
 
-def _emoji(config):
-    """A perceptron on 16 x 16 pixels, and the mean of word pieces."""
-    config.duration = "300 steps"
-    config.batch_size = 128
-    config.embed_dim = 64
-    config.data.image_size = 16
-    config.data.captions = (("{label}", 0.5), ("{label}, {tags}", 0.5))
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
-    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
-    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
-    config.objectives.contrastive = c.objective("softmax", temperature=0.07)
-    config.optimizer.learning_rate = 2e-3
-    config.schedule.warmup = "40 steps"
-
-
 def _full(config):
     """CLIP's ViT-L/14; a probe on ImageNet's class names, tested on its pictures."""
-    config.duration = "12.8B examples"
-    config.batch_size = 32_768
-    config.embed_dim = 768
-    config.data.source = "data/{00000..39999}.tar"
-    config.data.tokenizer = "clip"
-    config.data.image_size = 224
-    config.data.context = 77
-    config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-L/14", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-L/14", act="quick_gelu", **lean)
-    config.objectives.contrastive = c.objective("softmax", temperature=0.07, max_scale=100.0)
-    config.optimizer.learning_rate = 4e-4
-    config.optimizer.b2 = 0.98
-    config.optimizer.weight_decay = 0.2
-    config.schedule.warmup = "2000 steps"
+    recipes.clip(config, "L/14")
     probe = {"train": "data/captions_of_classes.tar", "source": "data/imagenet_val/{00..49}.tar"}
     config.evaluations.classes = c.evaluation("text_only", **probe, adapter="noise", noise=0.08)
 

@@ -23,6 +23,7 @@ Verdict:  partly holds: every method raises R@1 and lowers hubness where there a
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 # Betas of the bank of queries and of the bank of gallery items, and whether only activated queries are corrected.
 METHODS = {
@@ -32,6 +33,7 @@ METHODS = {
     "dual_dis": (20.0, 10.0, True),
 }
 STREAMS = ("vector", "vector_2")
+# Tests move the latent vector, so that towers meet what is new to them, and hubs arise.
 DATA = "widths=32/32,noise=0.5"
 
 
@@ -42,9 +44,10 @@ def get_config(arg: str = ""):
         raise ValueError(f"unknown argument {arg!r}: raw, {', '.join(METHODS)} or full")
     config = c.default()
     if arg == "full":
-        _full(config)
+        recipes.clip(config, "B/32")
+        config.evaluations.coco = _retrieval("dual_is", "data/coco_test.tar", "data/coco_train/{00..59}.tar")
         return config
-    _vectors(config)
+    recipes.views_of_vectors(config, DATA)
     for name, shift in (("same", 0), ("shifted", 4)):
         test = f"latent:test,{DATA},count=1000,shift={shift}"
         bank = f"latent:train_2,{DATA},count=2000,shift={shift}"
@@ -59,42 +62,6 @@ def _retrieval(method, test, bank, **options):
     query, gallery, dynamic = METHODS[method]
     betas = {"beta_query": query, "beta_gallery": gallery, "dynamic": dynamic}
     return c.evaluation("dbnorm", source=test, bank=bank, **betas, **options)
-
-
-def _vectors(config):
-    """Two views of a latent vector; tests move it, so that towers meet what is new to them, and hubs arise."""
-    config.duration = "300 steps"
-    config.batch_size = 256
-    config.embed_dim = 32
-    config.data.source = f"latent:train,{DATA},count=4096"
-    del config.streams.image, config.streams.text
-    for stream in STREAMS:
-        config.streams[stream] = stream
-        config.towers[stream] = c.tower("vector", hidden=64)
-    config.objectives.contrastive = c.objective("softmax", streams=STREAMS)
-    config.optimizer.learning_rate = 3e-3
-    config.schedule.warmup = "20 steps"
-
-
-def _full(config):
-    """A ViT-B/32 as CLIP trained it, whose retrieval on COCO is corrected by banks of COCO's training pairs."""
-    config.duration = "12.8B examples"
-    config.batch_size = 32_768
-    config.embed_dim = 512
-    config.data.source = "data/{00000..39999}.tar"
-    config.data.tokenizer = "clip"
-    config.data.image_size = 224
-    config.data.context = 77
-    config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **lean)
-    config.objectives.contrastive = c.objective("softmax", temperature=0.07, max_scale=100.0)
-    config.optimizer.learning_rate = 5e-4
-    config.optimizer.b2 = 0.98
-    config.optimizer.weight_decay = 0.2
-    config.schedule.warmup = "2000 steps"
-    config.evaluations.coco = _retrieval("dual_is", "data/coco_test.tar", "data/coco_train/{00..59}.tar")
 
 
 def get_sweep():

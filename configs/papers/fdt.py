@@ -20,8 +20,11 @@ Verdict:  partly holds: sparse codes, shared by matching pairs 1.9 times as much
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
+# Six noisy patches of six things; a caption names three of them.
 SCENES = "words=40,patches=6,named=3,noise=1"
+TEST = recipes.scenes_to_find(SCENES)
 
 
 def get_config(arg: str = ""):
@@ -29,10 +32,9 @@ def get_config(arg: str = ""):
     if arg == "full":
         return _full()
     config = c.default()
+    recipes.scenes(config, SCENES, patches=6, context=4)
     config.duration = "800 steps"
-    config.batch_size = 128
-    config.embed_dim = 32
-    _scenes(config)
+    recipes.token_heads(config, "series", "text")
     if arg == "":
         config.objectives.fdt = c.objective("fdt", streams=("series_tokens", "text_tokens"), codes=256, softness=2.0)
     elif arg == "softmax":
@@ -41,32 +43,9 @@ def get_config(arg: str = ""):
         )
     else:
         raise ValueError(f"unknown argument {arg!r}: none, 'softmax' or 'full'")
-    config.evaluations.test = c.evaluation("token_retrieval", objective="fdt", **_test())
-    config.evaluations.codes = c.evaluation("code_overlap", **_test())
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = "20 steps"
+    config.evaluations.test = c.evaluation("token_retrieval", objective="fdt", **TEST)
+    config.evaluations.codes = c.evaluation("code_overlap", **TEST)
     return config
-
-
-def _scenes(config):
-    """Six noisy patches of six things; a caption names three of them."""
-    config.data.source = f"objects:train,{SCENES}"
-    config.data.captions = (("{caption}", 1.0),)
-    config.data.context = 4
-    config.data.series.steps = 6
-    config.data.series.channels = 32
-    config.streams.series = "series"
-    del config.streams.image
-    flat = {"width": 32, "depth": 0, "heads": 1, "pool": "mean"}
-    config.towers.series = c.tower("series", length=6, patch_size=1, stride=1, **flat)
-    config.towers.text = c.tower("text", vocab_size=2048, context=4, mask_padding=True, **flat)
-    for stream in ("series", "text"):
-        config.heads[f"{stream}_tokens"] = c.head("tokens", stream=stream)
-
-
-def _test():
-    return {"source": f"objects:test,count=500,{SCENES}", "captions": "{caption}", "every": "100%"}
 
 
 def _full():
@@ -80,11 +59,9 @@ def _full():
     config.data.context = 77
     config.data.image_size = 224
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-B/32", **lean)
-    for stream in ("image", "text"):
-        config.heads[f"{stream}_tokens"] = c.head("tokens", stream=stream)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", **recipes.LEAN)
+    recipes.token_heads(config, "image", "text")
     config.objectives.fdt = c.objective("fdt")
     config.optimizer.learning_rate = 1e-3
     config.optimizer.weight_decay = 0.2

@@ -17,8 +17,11 @@ Verdict:  holds.
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
+# Six noisy patches of six things; a caption names three of them.
 SCENES = "words=40,patches=6,named=3,noise=1"
+TEST = recipes.scenes_to_find(SCENES)
 
 
 def get_config(arg: str = ""):
@@ -26,46 +29,17 @@ def get_config(arg: str = ""):
     if arg == "full":
         return _full()
     config = c.default()
-    config.duration = "300 steps"
-    config.batch_size = 128
-    config.embed_dim = 32
-    _scenes(config)
+    recipes.scenes(config, SCENES, patches=6, context=4)
     if arg == "pooled":
         config.objectives.pooled = c.objective("softmax", streams=("series", "text"))
-        config.evaluations.test = c.evaluation("retrieval", streams=("series", "text"), **_test())
+        config.evaluations.test = c.evaluation("retrieval", streams=("series", "text"), **TEST)
     elif arg == "":
-        _tokens(config, "series")
+        recipes.token_heads(config, "series", "text")
         config.objectives.filip = c.objective("filip", streams=("series_tokens", "text_tokens"))
-        config.evaluations.test = c.evaluation("token_retrieval", objective="filip", **_test())
+        config.evaluations.test = c.evaluation("token_retrieval", objective="filip", **TEST)
     else:
         raise ValueError(f"unknown argument {arg!r}: none, 'pooled' or 'full'")
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = "20 steps"
     return config
-
-
-def _scenes(config):
-    """Six noisy patches of six things; a caption names three of them."""
-    config.data.source = f"objects:train,{SCENES}"
-    config.data.captions = (("{caption}", 1.0),)
-    config.data.context = 4
-    config.data.series.steps = 6
-    config.data.series.channels = 32
-    config.streams.series = "series"
-    del config.streams.image
-    flat = {"width": 32, "depth": 0, "heads": 1, "pool": "mean"}
-    config.towers.series = c.tower("series", length=6, patch_size=1, stride=1, **flat)
-    config.towers.text = c.tower("text", vocab_size=2048, context=4, mask_padding=True, **flat)
-
-
-def _tokens(config, stream):
-    for name in (stream, "text"):
-        config.heads[f"{name}_tokens"] = c.head("tokens", stream=name)
-
-
-def _test():
-    return {"source": f"objects:test,count=500,{SCENES}", "captions": "{caption}", "every": "100%"}
 
 
 def _full():
@@ -79,11 +53,9 @@ def _full():
     config.data.context = 77
     config.data.image_size = 224
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-B/32", **lean)
-    for stream in ("image", "text"):
-        config.heads[f"{stream}_tokens"] = c.head("tokens", stream=stream)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", **recipes.LEAN)
+    recipes.token_heads(config, "image", "text")
     config.objectives.filip = c.objective("filip")
     config.optimizer.name = "lamb"
     config.optimizer.learning_rate = 6e-3

@@ -25,6 +25,7 @@ Verdict:  partly holds: SogCLR is ahead of CLIP from pictures to captions in all
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 ARMS = {
     "clip": ("softmax", {}),
@@ -44,17 +45,10 @@ def get_config(arg: str = ""):
         raise ValueError(f"unknown argument {arg!r}: full, or one of {', '.join(ARMS)}")
     kind, options = ARMS[arg]
     config = c.default()
+    recipes.emoji(config)
     config.duration = "800 steps"
     config.batch_size = 32
-    config.embed_dim = 64
-    config.data.image_size = 16
-    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
-    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
-    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
     config.objectives.contrastive = c.objective(kind, **options)
-    config.optimizer.learning_rate = 2e-3
-    config.schedule.warmup = "40 steps"
     config.evaluations.style = c.evaluation("retrieval", source="emoji:style", captions="{label}", every="100%")
     config.evaluations.unseen = c.evaluation("retrieval", source="emoji:unseen", captions="{label}", every="100%")
     return config

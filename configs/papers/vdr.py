@@ -21,7 +21,9 @@ Verdict:  partly holds: words alone do nearly as well as the sparse weights. By 
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
+# Five noisy patches of five things; a caption names them all.
 SCENES = "words=200,patches=5,named=5,noise=0.5"
 VOCABULARY = 2048
 # Padding and end of text.
@@ -35,10 +37,8 @@ def get_config(arg: str = ""):
     if arg not in ("", "free"):
         raise ValueError(f"unknown argument {arg!r}: none, 'free' or 'full'")
     config = c.default()
+    recipes.scenes(config, SCENES, patches=5, context=6)
     config.duration = "1200 steps"
-    config.batch_size = 128
-    config.embed_dim = 32
-    _scenes(config)
     _words(config, "series", VOCABULARY)
     if arg == "free":
         config.objectives.vdr.update({"texts": ("", ""), "k": 0})
@@ -46,31 +46,12 @@ def get_config(arg: str = ""):
         config.objectives.vdr.update({"k": 32, "leave_out": NO_WORDS})
     config.evaluations.test = c.evaluation(
         "lexical_retrieval",
-        source=f"objects:test,count=500,{SCENES}",
         streams=("series_words", "text_words"),
         k=32,
         leave_out=NO_WORDS,
-        captions="{caption}",
-        every="100%",
+        **recipes.scenes_to_find(SCENES),
     )
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = "20 steps"
     return config
-
-
-def _scenes(config):
-    """Five noisy patches of five things; a caption names them all."""
-    config.data.source = f"objects:train,{SCENES}"
-    config.data.captions = (("{caption}", 1.0),)
-    config.data.context = 6
-    config.data.series.steps = 5
-    config.data.series.channels = 32
-    config.streams.series = "series"
-    del config.streams.image
-    flat = {"width": 32, "depth": 0, "heads": 1, "pool": "mean"}
-    config.towers.series = c.tower("series", length=5, patch_size=1, stride=1, **flat)
-    config.towers.text = c.tower("text", vocab_size=2048, context=6, mask_padding=True, **flat)
 
 
 def _words(config, stream: str, vocabulary: int):
@@ -91,9 +72,8 @@ def _full():
     config.data.context = 77
     config.data.image_size = 224
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-B/32", **lean)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", **recipes.LEAN)
     _words(config, "image", 49_408)
     config.objectives.vdr.leave_out = (0, 49_406, 49_407)
     config.optimizer.learning_rate = 2e-4

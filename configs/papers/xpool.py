@@ -15,8 +15,11 @@ Verdict:  holds, on one seed.
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
+# Twelve frames that show three things each; a caption names those of one frame.
 SCENES = "words=120,patches=12,things=3,named=1,noise=0.3"
+TEST = recipes.scenes_to_find(SCENES)
 
 
 def get_config(arg: str = ""):
@@ -24,67 +27,24 @@ def get_config(arg: str = ""):
     if arg == "full":
         return _full()
     config = c.default()
-    config.duration = "300 steps"
-    config.batch_size = 128
-    config.embed_dim = 32
-    _scenes(config)
+    recipes.scenes(config, SCENES, patches=12, context=4)
+    recipes.token_heads(config, "series", "text")
     if arg == "":
         config.objectives.xpool = c.objective("xpool", streams=("series_tokens", "text_tokens"))
-        config.evaluations.test = c.evaluation("token_retrieval", objective="xpool", **_test())
+        config.evaluations.test = c.evaluation("token_retrieval", objective="xpool", **TEST)
     elif arg == "mean":
         config.objectives.pooled = c.objective("softmax", streams=("series", "text"))
-        config.evaluations.test = c.evaluation("retrieval", streams=("series", "text"), **_test())
+        config.evaluations.test = c.evaluation("retrieval", streams=("series", "text"), **TEST)
     else:
         raise ValueError(f"unknown argument {arg!r}: none, 'mean' or 'full'")
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = "20 steps"
     return config
-
-
-def _scenes(config):
-    """Twelve frames that show three things each; a caption names those of one frame."""
-    config.data.source = f"objects:train,{SCENES}"
-    config.data.captions = (("{caption}", 1.0),)
-    config.data.context = 4
-    config.data.series.steps = 12
-    config.data.series.channels = 32
-    config.streams.series = "series"
-    del config.streams.image
-    flat = {"width": 32, "depth": 0, "heads": 1, "pool": "mean"}
-    config.towers.series = c.tower("series", length=12, patch_size=1, stride=1, **flat)
-    config.towers.text = c.tower("text", vocab_size=2048, context=4, mask_padding=True, **flat)
-    for stream in ("series", "text"):
-        config.heads[f"{stream}_tokens"] = c.head("tokens", stream=stream)
-
-
-def _test():
-    return {"source": f"objects:test,count=500,{SCENES}", "captions": "{caption}", "every": "100%"}
 
 
 def _full():
     """MSR-VTT from CLIP B/32 (`init_from`): 12 frames, batches of 32, 5 epochs, towers at a tenth of the rate."""
     config = c.default()
-    config.duration = "5 epochs"
-    config.batch_size = 32
-    config.embed_dim = 512
-    config.data.source = "data/msrvtt-9k/{0000..0089}.tar"
-    config.data.tokenizer = "clip"
-    config.data.context = 32
-    config.data.image_size = 224
-    config.data.video.update({"frames": 12, "sampling": "uniform"})
-    del config.streams.image
-    config.streams.video = "video"
-    lean = {"scan": True, "remat": "full"}
-    config.towers.video = c.tower("video", "clip-B/32", image_size=224, frames=12, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/32", context=32, act="quick_gelu", **lean)
-    for stream in ("video", "text"):
-        config.heads[f"{stream}_tokens"] = c.head("tokens", stream=stream)
+    recipes.msr_vtt(config, batch_size=32, learning_rate=1e-5, tower_rate=0.1)
     config.objectives.xpool = c.objective("xpool")
-    config.optimizer.rules = (("model/(video|text)(_projection)?/", 0.1, 1.0),)
-    config.optimizer.learning_rate = 1e-5
-    config.optimizer.weight_decay = 0.2
-    config.schedule.warmup = "10%"
     return config
 
 
