@@ -9,14 +9,14 @@ Differs:  from the paper: its further stage, sounds mixed by templates with seve
           The toy is vectors, bags of two events with a weak cue of their order. The recipe of `full` is from memory of
           the paper.
 Command:  mmjax sweep --config=configs/papers/compa.py --workdir=runs/papers/compa
-Cost:     12 s of one core a run, so 2.5 minutes (4 arms x 3 seeds).
+Cost:     at most 130 s on 2 cores (4 arms x 3 seeds).
 Claim:    hard negatives raise the group score of sounds and captions of the same events in another order at the same
           R@1, where training has both orders; where it has one alone they do not.
-Result:   both orders trained: group score 53.3 +- 1.4 % with hard negatives, 12.3 +- 0.2 % without; text score 82.8 +-
-          0.7 against 43.1 +- 0.8 %; R@1 from sounds to captions 89.0 +- 0.2 against 86.9 +- 0.3 %. One order alone,
-          seed 0 only: group score 8.7 against 5.2 %, text score 12.3 against 25.2 %, R@1 76.7 against 84.9 %.
-Verdict:  holds: four times the group score at a higher R@1 where both orders are trained; with one order alone (one
-          seed) the group score stays low and R@1 falls, for the wrong order of a caption is told without its sound.
+Result:   group score, text score, R@1 from sounds to captions; both orders trained: 53.3 +- 1.4 %, 82.8 +- 0.7, 89.0 +-
+          0.2 with hard negatives, 12.3 +- 0.2, 43.1 +- 0.8, 86.9 +- 0.3 without. One order alone: 7.9 +- 0.7, 11.7 +-
+          0.6, 76.5 +- 0.2 with, 4.9 +- 0.4, 25.1 +- 0.1, 84.9 +- 0.3 without; seeds 0, 1, 2.
+Verdict:  holds: four times the group score at a higher R@1 where both orders are trained; with one order alone the
+          group score stays low and R@1 falls, for the wrong order of a caption is told without its sound.
 """
 
 from mmjax import config as c
