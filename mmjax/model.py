@@ -5,7 +5,7 @@ import flax.linen as nn
 from mmjax.encoders import ENCODERS, Features
 from mmjax.encoders.layers import Dense
 from mmjax.encoders.norms import unit_norm
-from mmjax.heads import HEADS
+from mmjax.heads import HEADS, SameHead
 from mmjax.rng import fold_keys, purpose_number
 
 
@@ -43,25 +43,32 @@ class Model(nn.Module):
         for stream, name in self.streams:
             if stream in batch:
                 features[stream] = towers[name](batch[stream], batch.get(f"{stream}_mask"), _folded(keys, stream))
-        for name, head in self._heads():
+        heads = {name: HEADS[k](**dict(o), embed_dim=self.embed_dim, name=f"{name}_head") for name, k, o in self.heads}
+        for name in self._order():
+            head, taken = heads[name], features
             if set(head.reads) <= features.keys():
-                features[name] = head(features, keys=_folded(keys, name))
+                if isinstance(head, SameHead):
+                    head, taken = heads[head.of], {heads[head.of].stream: features[head.stream]}
+                features[name] = head(taken, keys=_folded(keys, name))
         return features
 
     def base_streams(self, name: str) -> tuple[str, ...]:
         """The batch streams, or teachers' features, that the features of a stream or head are made of."""
-        reads = {head: HEADS[kind](**dict(options), parent=None).reads for head, kind, options in self.heads}
+        reads = self._reads()
         if name not in reads:
             return (name,)
         return tuple(dict.fromkeys(base for read in reads[name] for base in self.base_streams(read)))
 
-    def _heads(self):
-        """(name, head) of each, a head behind those that it takes features of."""
-        waiting = {n: HEADS[k](**dict(o), embed_dim=self.embed_dim, name=f"{n}_head") for n, k, o in self.heads}
+    def _order(self):
+        """The names of the heads, each behind those that it takes features of."""
+        waiting = self._reads()
         while waiting:
-            ready = [name for name, head in waiting.items() if not set(head.reads) & waiting.keys()]
-            yield from ((name, waiting[name]) for name in ready)
-            waiting = {name: head for name, head in waiting.items() if name not in ready}
+            ready = [name for name, reads in waiting.items() if not set(reads) & waiting.keys()]
+            yield from ready
+            waiting = {name: reads for name, reads in waiting.items() if name not in ready}
+
+    def _reads(self) -> dict[str, tuple[str, ...]]:
+        return {name: HEADS[kind](**dict(options), parent=None).reads for name, kind, options in self.heads}
 
     def _tower(self, name: str, kind: str, projection: str, options: tuple):
         encoder = ENCODERS[kind](**dict(options), dtype=self.dtype, name=name)

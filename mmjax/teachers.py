@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from mmjax.data.streams import make_stream, modality
 from mmjax.errors import UserError
 from mmjax.model import Model, build_model
 
@@ -56,6 +57,13 @@ class Run:
 
 TEACHERS = {"ema": Ema, "frozen": Frozen, "run": Run}
 
+# Kind of a stream -> keys of config.data that decide what of it reaches a tower, beside its shape.
+DECIDING = {
+    "text": ("tokenizer", "context"),
+    "audio": ("audio.sample_rate", "audio.seconds"),
+    "series": ("series.steps", "series.channels"),
+}
+
 
 class Teacher(NamedTuple):
     """A teacher's name, its kind, and the model that it encodes with."""
@@ -69,7 +77,7 @@ def build_teachers(config, model: Model, platform: str) -> tuple[Teacher, ...]:
     """The teachers of a config, whose own model is `model`.
 
     Raises:
-        UserError: a run that is not there, or whose captions or pictures are others than this one's batches hold.
+        UserError: a run that is not there, or whose streams are others than this one's batches hold.
     """
     from mmjax.config import options_of
 
@@ -86,11 +94,28 @@ def _config_of(run: Run, config, name: str):
     from mmjax.training.workdir import read_config
 
     other, where = read_config(run.workdir), f"config.teachers.{name}.workdir = {run.workdir}"
-    for key in ("tokenizer", "image_size"):
-        if other.data[key] != config.data[key]:
-            said = f"data.{key} is {other.data[key]!r} there and {config.data[key]!r} here"
-            raise UserError(said, where=where, remedy="a teacher takes the batches of this run: use the same data")
+    shared = [stream for stream in config.streams if stream in other.streams]
+    if not shared:
+        said = f"its streams are {', '.join(other.streams)}, those here {', '.join(config.streams)}"
+        raise UserError(said, where=where, remedy="name a run that has a stream of this one")
+    for stream in shared:
+        there, here = _deciding(other.data, stream), _deciding(config.data, stream)
+        for what, value in there.items():
+            if value != here[what]:
+                remedy = "a teacher takes the batches of this run: give both the same, or leave the stream out of one"
+                raise UserError(f"{what} is {value!r} there and {here[what]!r} here", where=where, remedy=remedy)
     return other
+
+
+def _deciding(data, stream: str) -> dict[str, Any]:
+    """What decides what of a stream reaches its tower: data keys, and the shape of pictures and clips."""
+    from mmjax.config import lookup
+
+    kind = modality(stream)
+    found = {f"data.{key}": lookup(data, key) for key in DECIDING.get(kind, ())}
+    if kind in ("image", "video"):
+        found[f"the shape of {stream!r} (image_size, video.frames)"] = make_stream(data, stream).shapes()[""][0]
+    return found
 
 
 def start_teachers(teachers: tuple[Teacher, ...], params) -> dict:

@@ -21,10 +21,11 @@ def bench_eval(
     """Measure `mmjax.evaluation.ranking.retrieval_ranks` on the devices of this process.
 
     A plain product takes turns with it: (TILE, width) times (width, TILE), whose time is scaled to all queries against
-    the whole gallery. Ranks take two such products, for they find the correct item first and then count what is before.
+    the whole gallery. Ranks take at most two such products, for they find the correct item first, in blocks that hold
+    one, and then count what is before. Here correct items lie in no order, as they hardly do in a test set.
 
     Args:
-        queries, gallery: how many made-up unit rows; query i belongs to item i modulo the gallery.
+        queries, gallery: how many made-up unit rows; each query belongs to one item.
         width: of the embeddings.
         block: rows of a block.
         repeats: how often each is timed; medians are reported.
@@ -41,7 +42,7 @@ def bench_eval(
         raise UserError("nothing to measure", remedy="give one query or more and a gallery of two or more")
     mesh = make_mesh({"data": -1, "fsdp": 1, "tensor": 1})
     x, y = _unit_rows(0, queries, width), _unit_rows(1, gallery, width)
-    ids = np.arange(queries) % gallery
+    ids = np.random.default_rng(2).permutation(queries) % gallery
     ranks = functools.partial(ranking.retrieval_ranks, x, y, ids, np.arange(gallery), block=block, mesh=mesh)
     product, tiles = _product(x, y)
     ranks(), product()  # compiled before they are timed

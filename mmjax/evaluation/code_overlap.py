@@ -2,12 +2,14 @@
 
 import dataclasses
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mmjax.errors import UserError
+from mmjax.evaluation import sharded
+from mmjax.evaluation.group_retrieval import first_tokens, in_common
 from mmjax.evaluation.result import Result
-from mmjax.evaluation.token_retrieval import learned_score
+from mmjax.evaluation.token_retrieval import BLOCK, Similarity, learned_score, token_score
 from mmjax.losses.tokens import token_rows
 
 
@@ -32,30 +34,50 @@ class CodeOverlap:
     def __call__(self, embeddings) -> Result:
         """`matched_overlap`, `other_overlap`: mean Jaccard index of the codes in use by the two sides of a record, and
         by one side and the next record's other; `codes_in_use`: mean number of codes of a row, over all codes."""
-        streams, score, params = learned_score(embeddings, self.objective)
-        if not hasattr(score, "shares"):
-            raise UserError(f"objective {self.objective!r} has no codebook", remedy="name one of kind fdt")
-        used = [self._used(embeddings, score, params, stream) for stream in streams]
-        records = np.intersect1d(used[0][1], used[1][1])
-        if len(records) < 2:
-            what = f"{len(records)} records have both {' and '.join(streams)}"
+        streams, score, params = learned_score(embeddings, self)
+        asked = {"captions": self.captions, "language": self.language}
+        sides = [first_tokens(embeddings.tokens(self.source, s, **asked)) for s in streams]
+        x, y = in_common(sides, self.source)
+        if len(x.records) < 2:
+            what = f"{len(x.records)} records have both {' and '.join(streams)}"
             raise UserError(what, where=self.source, remedy="evaluate two records or more")
-        x, y = (codes[np.searchsorted(of, records)] for codes, of in used)
-        metrics = {
-            "matched_overlap": jaccard(x, y),
-            "other_overlap": jaccard(x, np.roll(y, 1, axis=0)),
-            "codes_in_use": float((x.mean() + y.mean()) / 2),
-        }
-        return Result(metrics, {})
+        matched, other, in_use = overlaps(score, params, x, y, mesh=embeddings.mesh)
+        return Result({"matched_overlap": matched, "other_overlap": other, "codes_in_use": in_use})
 
-    def _used(self, embeddings, score, params, stream):
-        """(N, codes) bool of the first row of each record, and the records (N,)."""
-        side = embeddings.tokens(self.source, stream, captions=self.captions, language=self.language)
-        records, first = np.unique(side.records, return_index=True)
-        shares = jax.jit(lambda rows: score.shares(rows, params))(token_rows(side.tokens[first], side.mask[first]))
-        return np.asarray(shares) > 0, records
+    def check(self, part) -> None:
+        """Raise `UserError` for an objective without a codebook."""
+        if not hasattr(token_score(part, self.objective), "shares"):
+            raise UserError(f"objective {self.objective!r} has no codebook", remedy="name one of kind fdt")
 
 
-def jaccard(x: np.ndarray, y: np.ndarray) -> float:
-    """Mean over rows of the size of the intersection of two sets over that of their union; x, y are (N, C) bool."""
-    return float(((x & y).sum(1) / np.maximum((x | y).sum(1), 1)).mean())
+def overlaps(score, params, x, y, *, mesh=None) -> tuple[float, float, float]:
+    """The metrics of `CodeOverlap`, some rows at a time on every device, so that no codes of all rows are held.
+
+    Args:
+        score: a `mmjax.losses.tokens_codebook.Codebook`.
+        params: what it has learned.
+        x, y: `EmbeddedTokens` of the same records in the same order.
+        mesh: devices to use; this process's first one if not given.
+    """
+    mesh, sides = mesh or sharded.one_device(), {"x": x, "y": y}
+    arrays = {f"{name}_tokens": side.tokens for name, side in sides.items()}
+    arrays |= {f"{name}_mask": side.mask for name, side in sides.items()}
+    arrays |= {f"other_{name}": np.roll(arrays[f"y_{name}"], 1, axis=0) for name in ("tokens", "mask")}
+    placed = sharded.place(mesh, BLOCK, **arrays)
+    found = sharded.each(_overlaps, placed, mesh, (Similarity(params, score, first=True),))
+    matched, other, in_use = sharded.fetch(found, len(x.records), mesh)
+    return float(matched.mean()), float(other.mean()), float(in_use.mean())
+
+
+def _overlaps(block, how):
+    """Of each row of a block the Jaccard index of the codes of x and y, of x and the other y, and the codes' share."""
+    x, y, other = (
+        how.score.shares(token_rows(block[f"{name}_tokens"], block[f"{name}_mask"]), how.params) > 0
+        for name in ("x", "y", "other")
+    )
+    return jaccard(x, y), jaccard(x, other), (x.mean(1) + y.mean(1)) / 2
+
+
+def jaccard(x, y):
+    """(N,) size of the intersection of two sets over that of their union; x, y are (N, C) bool."""
+    return (x & y).sum(1) / jnp.maximum((x | y).sum(1), 1)

@@ -10,7 +10,7 @@ from mmjax.evaluation.embeddings import EmbeddedTokens
 from mmjax.evaluation.names import base_names
 from mmjax.evaluation.result import Result
 from mmjax.evaluation.retrieval import chance_recall
-from mmjax.evaluation.token_retrieval import learned_score, prepared, ranked, score_matrices
+from mmjax.evaluation.token_retrieval import learned_score, token_retrieval, token_score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,27 +37,30 @@ class GroupRetrieval:
     every: str = "100%"
 
     def __call__(self, embeddings) -> Result:
-        """R@K, ranks and MRR such as text_to_image+image_2_R@1, and the way back."""
-        streams, score, params = learned_score(embeddings, self.objective)
+        """The metrics of `mmjax.evaluation.retrieval`, such as text_to_image+image_2_R@1, and the way back."""
+        streams, score, params = learned_score(embeddings, self)
         anchor, others = streams[0], tuple(streams[1:])
         groups = self.groups or tuple(dict.fromkeys([*((s,) for s in others), others]))
-        for group in groups:
-            if isinstance(group, str) or not group or not set(group) <= set(others):
-                remedy = f"name some of {', '.join(others)} in each group"
-                raise UserError(f"{group!r} is no group", where=f"objective {self.objective!r}", remedy=remedy)
         asked = {"captions": self.captions, "language": self.language}
         sides = [first_tokens(embeddings.tokens(self.source, s, **asked)) for s in streams]
         sides = dict(zip(streams, in_common(sides, self.source), strict=True))
         names = dict(zip(streams, base_names(embeddings, streams), strict=True))
-        metrics, chance = {}, {}
-        x = prepared(score, params, sides[anchor], True)
+        metrics, chance, x = {}, {}, sides[anchor]
         for group in groups:
-            y = prepared(score, params, functools.reduce(_together, [sides[s] for s in group]), False)
-            there, back = score_matrices(score, x, y, params)
-            ids, pair = sides[anchor].records, (names[anchor], "+".join(names[s] for s in group))
-            metrics |= ranked(there, ids, ids, names=pair) | ranked(back.T, ids, ids, names=pair[::-1])
-            chance |= chance_recall(ids, ids, names=pair)
+            y = functools.reduce(_together, [sides[s] for s in group])
+            pair = names[anchor], "+".join(names[s] for s in group)
+            metrics |= token_retrieval(score, params, x, y, names=pair, mesh=embeddings.mesh)
+            chance |= chance_recall(x.records, y.records, names=pair)
         return Result(metrics, chance)
+
+    def check(self, part) -> None:
+        """Raise `UserError` for an objective without a score of tokens, or groups of others than its streams."""
+        token_score(part, self.objective)
+        others = part.streams[1:]
+        for group in self.groups:
+            if isinstance(group, str) or not group or not set(group) <= set(others):
+                remedy = f"name some of {', '.join(others)} in each group"
+                raise UserError(f"{group!r} is no group", where=f"objective {self.objective!r}", remedy=remedy)
 
 
 def first_tokens(side: EmbeddedTokens) -> EmbeddedTokens:

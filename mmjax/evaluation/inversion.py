@@ -11,10 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from mmjax.encoders.stems import Stem
 from mmjax.errors import UserError
+from mmjax.evaluation import sharded
+from mmjax.mesh import replicated
 from mmjax.rng import step_key
+
+BLOCK = 256  # rows that are inverted at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +41,10 @@ class Descent:
     seed: int = 0
 
 
-def invert(encode, params, targets, width: int, descent: Descent):
+def invert(encode, params, targets, width: int, descent: Descent, *, mesh=None):
     """Unit rows (N, D) that `encode` makes of the pseudo-tokens found for `targets`, and the tokens (N, R, width).
+
+    Some rows at a time, split over the devices: memory does not grow with their number.
 
     Args:
         encode: (params, pseudo-tokens (N, R, width)) -> unit rows (N, D), each row from its own tokens alone.
@@ -45,15 +52,15 @@ def invert(encode, params, targets, width: int, descent: Descent):
         targets: (N, D) unit rows to come near to.
         width: of a pseudo-token.
         descent: how they are found.
+        mesh: devices to use; this process's first one if not given.
     """
     optimizer = optax.adamw(descent.learning_rate, b2=0.999, eps=1e-8, weight_decay=descent.weight_decay)
     shape = (len(targets), descent.tokens, width)
-    start = 0.02 * jax.random.normal(step_key(descent.seed, "inversion", 0), shape)
+    start = np.asarray(0.02 * jax.random.normal(step_key(descent.seed, "inversion", 0), shape))
 
     def loss(tokens, params, targets):
         return jnp.sum(1 - jnp.sum(encode(params, tokens) * targets, axis=1))  # a sum: no row's step depends on others
 
-    @jax.jit
     def run(tokens, params, targets):
         def step(carry, _):
             tokens, state = carry
@@ -65,8 +72,23 @@ def invert(encode, params, targets, width: int, descent: Descent):
         (tokens, _), _ = jax.lax.scan(step, (tokens, optimizer.init(tokens)), length=descent.steps)
         return encode(params, tokens), tokens
 
-    found, tokens = run(start, params, jnp.asarray(targets))
-    return np.asarray(found), np.asarray(tokens)
+    mesh = mesh or sharded.one_device()
+    devices = sharded.shards(mesh)
+    block = -(-min(BLOCK, len(targets)) // devices) * devices
+    run = jax.jit(run, out_shardings=replicated(mesh))
+    found = [
+        jax.device_get(run(_block(start, i, block, mesh), params, _block(targets, i, block, mesh)))
+        for i in range(0, len(targets), block)
+    ]
+    rows, tokens = (np.concatenate(parts)[: len(targets)] for parts in zip(*found, strict=True))
+    return rows, tokens
+
+
+def _block(array, start: int, block: int, mesh):
+    """(block, ...) rows of a host array from `start` on, split over the devices; the last row fills the last block."""
+    rows = np.asarray(array)[np.minimum(np.arange(start, start + block), len(array) - 1)]
+    sharding = NamedSharding(mesh, PartitionSpec(sharded.batch_axes(mesh)))
+    return jax.make_array_from_callback(rows.shape, sharding, lambda piece: rows[piece])
 
 
 def text_encoder(model, params, stream: str, ids, mask, place: int):

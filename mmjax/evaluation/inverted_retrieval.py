@@ -17,6 +17,9 @@ class InvertedRetrieval:
     A contrastive loss between modalities says nothing about two pictures. If a picture finds others better as words
     found for it (OTI), or a text as patches (OVI), its own modality is misaligned.
 
+    The descents are split over the devices, some queries at a time; the ranking, one query after the other, is the
+    host's. `count` bounds the time of both.
+
     Attributes:
         source: what is evaluated, as data.source.
         label: field whose equal values are right answers; the query itself is none.
@@ -62,7 +65,7 @@ class InvertedRetrieval:
             if steps:
                 descent = Descent(steps, self.learning_rate, self.weight_decay, self.tokens)
                 (encode, width), params = encoder(embeddings), embeddings.model()[1]
-                found, _ = invert(encode, params, vectors, width, descent)
+                found, _ = invert(encode, params, vectors, width, descent, mesh=embeddings.mesh)
                 metrics[f"{name}_to_{kind}_mAP"] = mean_average_precision(found, vectors, labels)
                 metrics[f"{name}_cosine"] = float(np.mean(np.sum(found * vectors, 1)))
         return Result(metrics)

@@ -1,4 +1,4 @@
-"""Retrieval in a space of words: all weights, the greatest alone, words alone, and through an index of words."""
+"""Retrieval in a space of words: all weights, the greatest alone, words alone."""
 
 import dataclasses
 
@@ -81,30 +81,3 @@ def word_precision(x: np.ndarray, x_records, words: np.ndarray, word_records, k:
     top = np.argsort(-x, axis=1, kind="stable")[:, :k]
     shares = [own[record][places].mean() for record, places in zip(x_records, top, strict=True) if record in own]
     return float(np.mean(shares))
-
-
-class WordIndex:
-    """An inverted index: for every word the rows that have it and its weights there; the rest is not stored.
-
-    Args:
-        x: (N, V) weights, mostly zeros.
-    """
-
-    def __init__(self, x: np.ndarray):
-        columns, self._rows = np.nonzero(x.T)
-        self._weights = x.T[columns, self._rows]
-        self._starts = np.searchsorted(columns, np.arange(x.shape[1] + 1))
-        self._count = len(x)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of what is stored."""
-        return self._rows.nbytes + self._weights.nbytes + self._starts.nbytes
-
-    def scores(self, query: np.ndarray) -> np.ndarray:
-        """(N,) inner products of one query (V,) with all rows, by the words that the query has."""
-        found = np.zeros(self._count, np.float64)
-        for word in np.flatnonzero(query):
-            postings = slice(self._starts[word], self._starts[word + 1])
-            found[self._rows[postings]] += np.float64(query[word]) * self._weights[postings]
-        return found

@@ -88,16 +88,17 @@ def one_way(
     A subspace is the nearer to a row of `y` the longer the row's projection on it.
     """
     x, y, x_ids, y_ids = inputs.labelled_pair(x, y, x_ids, y_ids, names)
-    check_gallery(y_ids, names)
+    check_ids(x_ids, y_ids, names)
     ranks = retrieval_ranks(x, y, x_ids, y_ids, names=names, block=block, mesh=mesh)
     nearest, _ = topk(x, y, min(10, len(y)), names=names, block=block, mesh=mesh)
     return rank_metrics(ranks, nearest, x_ids, y_ids, names=names, ks=ks)
 
 
-def check_gallery(y_ids, names) -> None:
-    """Raise `UserError` for a gallery of one, of which every model finds the right one."""
+def check_ids(x_ids, y_ids, names) -> None:
+    """Raise `UserError` for a gallery of one, which answers every query, or where no query has a correct item."""
     if len(y_ids) == 1:
         raise UserError(f"a gallery of one {names[1]} answers every query", remedy="evaluate more than one record")
+    _correct_items(x_ids, y_ids, names)
 
 
 def rank_metrics(ranks, nearest, x_ids, y_ids, *, names, ks: Sequence[int] = (1, 5, 10)) -> dict[str, float]:

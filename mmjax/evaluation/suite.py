@@ -4,7 +4,6 @@ import functools
 
 from mmjax.evaluation.embeddings import Embeddings, make_encoder
 from mmjax.evaluation.kinds import build_evaluations
-from mmjax.evaluation.token_retrieval import token_score
 from mmjax.mesh import batch_devices
 from mmjax.teachers import base_streams
 
@@ -21,7 +20,7 @@ class Suite:
         experiment: the built `Experiment`.
 
     Raises:
-        UserError: an evaluation that cannot be, or that ranks by an objective which is not there or has no score.
+        UserError: an evaluation that cannot be.
     """
 
     def __init__(self, experiment):
@@ -35,9 +34,6 @@ class Suite:
         }
         self._encode = make_encoder(experiment.model, experiment.teachers, experiment.mesh)
         self._objective, self._model = experiment.objective, experiment.model
-        for evaluation in self.evaluations.values():
-            if name := getattr(evaluation, "objective", ""):
-                token_score(self._objective.part(name), name)  # or a run would fail at its first evaluation
         self._bases = functools.partial(base_streams, experiment.model, experiment.teachers)
 
     def due(self, state, step: int) -> dict[str, float]:

@@ -1,16 +1,22 @@
-"""Retrieval by a score of two sets of tokens, a tile of pairs at a time."""
+"""Retrieval by a score of two sets of tokens, one block of pairs at a time, over the devices of a mesh."""
 
 import dataclasses
-from functools import partial
+from typing import Any
 
+import flax.struct
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mmjax.errors import UserError
+from mmjax.evaluation import sharded
 from mmjax.evaluation.names import base_names
+from mmjax.evaluation.ranking import placed_ranks, placed_topk
 from mmjax.evaluation.result import Result
-from mmjax.evaluation.retrieval import average_precision, chance_recall
+from mmjax.evaluation.retrieval import chance_recall, check_ids, rank_metrics
 from mmjax.losses.tokens import tile_rows, token_rows
+
+BLOCK = 256  # most rows of a block, of which a score may make more than their tokens are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,24 +41,26 @@ class TokenRetrieval:
     every: str = "25%"
 
     def __call__(self, embeddings) -> Result:
-        """Metrics of `mmjax.evaluation.retrieval` (R@K, mean and median rank, MRR, mAP@10) in both directions."""
-        streams, score, params = learned_score(embeddings, self.objective)
-        if len(streams) != 2:
-            remedy = "use kind group_retrieval"
-            raise UserError(f"objective {self.objective!r} compares {', '.join(streams)}", remedy=remedy)
+        """The metrics of `mmjax.evaluation.retrieval` in both directions."""
+        streams, score, params = learned_score(embeddings, self)
         sides = [embeddings.tokens(self.source, s, captions=self.captions, language=self.language) for s in streams]
         names = base_names(embeddings, streams)
-        x, y = (prepared(score, params, side, first) for side, first in zip(sides, (True, False), strict=True))
-        there, back = score_matrices(score, x, y, params)
-        ids = [side.records for side in sides]
-        metrics = ranked(there, *ids, names=names) | ranked(back.T, *ids[::-1], names=names[::-1])
-        return Result(metrics, chance_recall(*ids, names=names))
+        metrics = token_retrieval(score, params, *sides, names=names, mesh=embeddings.mesh)
+        return Result(metrics, chance_recall(*(side.records for side in sides), names=names))
+
+    def check(self, part) -> None:
+        """Raise `UserError` for an objective without a score of two streams."""
+        token_score(part, self.objective)
+        if len(part.streams) != 2:
+            remedy = "use kind group_retrieval"
+            raise UserError(f"objective {self.objective!r} compares {', '.join(part.streams)}", remedy=remedy)
 
 
-def learned_score(embeddings, name: str):
-    """(streams, score, what the score has learned) of an objective on tokens; UserError for any other objective."""
-    part, params = embeddings.objective(name)
-    return part.streams, token_score(part, name), params.get("score", {})
+def learned_score(embeddings, evaluation):
+    """(streams, score, what the score has learned) of an evaluation's objective, once it is checked."""
+    part, params = embeddings.objective(evaluation.objective)
+    evaluation.check(part)
+    return part.streams, part.score(), params.get("score", {})
 
 
 def token_score(part, name: str):
@@ -62,60 +70,77 @@ def token_score(part, name: str):
     return part.score()
 
 
-def prepared(score, params, side, first: bool):
-    """Rows of one side (`EmbeddedTokens`) as a score takes them, on the host, 256 at a time."""
-    prepare = jax.jit(partial(score.prepare, first=first))
-    parts = []
-    for start in range(0, len(side.tokens), 256):
-        part = slice(start, start + 256)
-        rows = token_rows(side.tokens[part], side.mask[part], vector=side.vectors[part])
-        parts.append(jax.device_get(prepare(rows, params)))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+@flax.struct.dataclass
+class Similarity:
+    """How alike queries and a gallery are by a score of tokens, for the steps of `sharded.fold`.
 
-
-def score_matrices(score, x, y, params) -> tuple[np.ndarray, np.ndarray]:
-    """(N, M), (N, M) float32 scores of prepared rows, for queries in x and for queries in y, by tiles.
-
-    Only the scores themselves are held whole, on the host: 4 N M bytes for each direction.
+    Attributes:
+        params: what the score has learned.
+        score: a `mmjax.losses.tokens_scores.Score`.
+        first: whether the queries are the score's first side.
     """
-    compiled = jax.jit(score.__call__)
-    size = tile_rows(score.numbers(x, y))
-    shape = len(x.facts["present"]), len(y.facts["present"])
-    there, back = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    for i in range(0, shape[0], size):
-        for j in range(0, shape[1], size):
-            tile = slice(i, i + size), slice(j, j + size)
-            rows = (jax.tree.map(lambda a, part=part: a[part], side) for side, part in zip((x, y), tile, strict=True))
-            there[tile], back[tile] = compiled(*rows, params)
-    return there, back
+
+    params: Any
+    score: Any = flax.struct.field(pytree_node=False)
+    first: bool = flax.struct.field(pytree_node=False)
+
+    def queries(self, block: dict) -> dict:
+        """A block of tokens, masks and vectors as this score takes them for its queries, under `x`."""
+        rows = token_rows(block["tokens"], block["mask"], vector=block["vector"])
+        return {"x": self.score.prepare(rows, self.params, first=self.first), "index": block["index"]}
+
+    def __call__(self, queries: dict, gallery: dict):
+        """(Q, G) scores of two blocks; what is not finite is infinite, and so is found among the nearest."""
+        x, y = queries["x"], gallery["x"]
+        scores = self.score(x, y, self.params)[0] if self.first else self.score(y, x, self.params)[1].T
+        return sharded.comparable(jnp.where(jnp.isfinite(scores), scores, jnp.inf), gallery)
 
 
-def ranked(scores: np.ndarray, query_ids, gallery_ids, *, names, ks=(1, 5, 10)) -> dict[str, float]:
-    """The metrics of `retrieval.one_way` from a matrix of scores (N, M).
+def token_retrieval(score, params, x, y, *, names, mesh=None) -> dict[str, float]:
+    """The metrics of `mmjax.evaluation.retrieval` both ways, each by its own direction of the score.
+
+    The tokens lie split over the devices; each holds one block of scores, however many rows there are.
+
+    Args:
+        score: a `mmjax.losses.tokens_scores.Score`.
+        params: what it has learned.
+        x, y: both sides, `EmbeddedTokens`.
+        names: of the sides.
+        mesh: devices to use; this process's first one if not given.
 
     Raises:
-        UserError: a score is not finite, no query has a correct row, or a gallery of one.
+        UserError: as for `retrieval`, and for scores that are not finite.
     """
-    if scores.shape[1] == 1:
-        raise UserError(f"a gallery of one {names[1]} answers every query", remedy="evaluate more than one record")
+    mesh, ids = mesh or sharded.one_device(), (x.records, y.records)
+    ways = Similarity(params, score, True), Similarity(params, score, False)
+    block = min(BLOCK, tile_rows(score.numbers(*(_one_row(way, side) for way, side in zip(ways, (x, y), strict=True)))))
+    for i, pair in ((0, names), (1, names[::-1])):
+        check_ids(ids[i], ids[1 - i], pair)
+    rows = [
+        sharded.each(_queries, sharded.place(mesh, block, **_arrays(side)), mesh, (way,))
+        for way, side in zip(ways, (x, y), strict=True)
+    ]
+    there = _one_way(ways[0], *rows, *ids, names=names, block=block, mesh=mesh)
+    return there | _one_way(ways[1], *rows[::-1], *ids[::-1], names=names[::-1], block=block, mesh=mesh)
+
+
+def _one_way(similarity, queries, gallery, x_ids, y_ids, *, names, **how) -> dict[str, float]:
+    ranks = placed_ranks(queries, gallery, x_ids, y_ids, common=(similarity,), **how)
+    nearest, scores = placed_topk(queries, gallery, min(10, len(y_ids)), len(x_ids), common=(similarity,), **how)
     if not np.isfinite(scores).all():
         raise UserError(f"scores of {names[0]} and {names[1]} are not finite", remedy="look for a diverged model")
-    query_ids, gallery_ids, ranks, precisions = np.asarray(query_ids), np.asarray(gallery_ids), [], []
-    for start in range(0, len(scores), 256):  # an order takes twice the memory of its scores
-        part = slice(start, start + 256)
-        order = np.argsort(-scores[part], axis=1, kind="stable")
-        relevant = gallery_ids[order] == query_ids[part, None]
-        relevant = relevant[relevant.any(1)]
-        ranks += relevant.argmax(1).tolist()
-        precisions += average_precision(relevant[:, :10], relevant.sum(1)).tolist()
-    if not ranks:
-        raise UserError(f"no {names[0]} has a correct {names[1]}", remedy="evaluate a source that has both")
-    ranks = np.array(ranks)
-    metrics = {f"R@{k}": np.mean(ranks < k) for k in ks if k <= scores.shape[1]} | {
-        "mean_rank": np.mean(ranks) + 1,
-        "median_rank": np.floor(np.median(ranks)) + 1,
-        "MRR": np.mean(1 / (ranks + 1.0)),
-        "mAP@10": np.mean(precisions),
-        "queries": len(ranks),
-    }
-    return {f"{names[0]}_to_{names[1]}_{name}": float(value) for name, value in metrics.items()}
+    return rank_metrics(ranks, nearest, x_ids, y_ids, names=names)
+
+
+def _arrays(side) -> dict[str, np.ndarray]:
+    return {"tokens": side.tokens, "mask": side.mask, "vector": side.vectors}
+
+
+def _one_row(similarity, side):
+    """Shapes of one row of a side as the score takes it."""
+    row = {name: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype) for name, a in _arrays(side).items()}
+    return jax.eval_shape(similarity.queries, row | {"index": jax.ShapeDtypeStruct((1,), np.int32)})["x"]
+
+
+def _queries(block, similarity):
+    return similarity.queries(block)

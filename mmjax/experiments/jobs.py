@@ -4,6 +4,7 @@ In the values of a cell's changes {workdir} stands for the sweep's folder and {s
 on from another one's run: {"init_from": "{workdir}/first/seed_{seed}"}.
 """
 
+import contextlib
 import difflib
 import re
 import runpy
@@ -115,15 +116,22 @@ def resolve(argv: Iterable[str]):
 
 def _job(file: str, cell: str, changes: Mapping, seed: int, workdir: Path) -> Job:
     changes = {key: _filled(value, {"{workdir}": str(workdir), "{seed}": str(seed)}) for key, value in changes.items()}
-    try:
+    with in_cell(cell):
         _check_keys(file, changes)
         argv = train_flags(file, changes, seed)
         config = resolve(argv)
         _check_values(config, changes)
+    return Job(cell, seed, workdir / cell / f"seed_{seed}", argv, config)
+
+
+@contextlib.contextmanager
+def in_cell(cell: str):
+    """A `UserError` inside says of which cell it is."""
+    try:
+        yield
     except UserError as error:
         where = f"cell {cell!r}" + (f"; {error.where}" if error.where else "")
         raise UserError(error.what, where=where, remedy=error.remedy) from error
-    return Job(cell, seed, workdir / cell / f"seed_{seed}", argv, config)
 
 
 def _needs(job: Job, before: Sequence[Job], after: Sequence[Job]) -> tuple[str, ...]:

@@ -8,15 +8,16 @@ which the runs need.
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmjax import config as config_lib
 from mmjax.errors import UserError
 from mmjax.experiments.cells import Sweep
 from mmjax.experiments.cost import print_costs
-from mmjax.experiments.jobs import Job, list_jobs, read_sweep, select
+from mmjax.experiments.jobs import Job, in_cell, list_jobs, read_sweep, select
 from mmjax.experiments.processes import Command, Outcome, run_all
+from mmjax.training.sources import evaluation_keys, open_key, training_keys
 from mmjax.training.stopping import stop_signals
 from mmjax.training.workdir import locked, write_atomically
 
@@ -57,6 +58,7 @@ def sweep(
     if dry_run:
         return print_costs(chosen)
     _check_needs(chosen, jobs)
+    _check_sources(job for job in chosen if not is_finished(job.folder))
     with locked(workdir):
         settle(workdir, file, plan, jobs)
         begin = time.monotonic()
@@ -111,6 +113,17 @@ def _check_needs(chosen: Sequence[Job], jobs: Sequence[Job]) -> None:
     for job in chosen:
         for need in set(job.needs) - names - finished:
             raise UserError(f"{job.name} needs {need}, which has not run", where="--only, --seeds", remedy="add it")
+
+
+def _check_sources(jobs: Iterable[Job]) -> None:
+    """Raise `UserError` if a source that a run trains or evaluates on does not open; each is opened once."""
+    opened = set()
+    for job in jobs:
+        for key in (*training_keys(job.config), *evaluation_keys(job.config).values()):
+            if (spec := config_lib.lookup(job.config, key)) not in opened:
+                with in_cell(job.cell):
+                    open_key(job.config, key)
+                opened.add(spec)
 
 
 def settle(workdir: Path, file: str, plan: Sweep, jobs: Sequence[Job]) -> None:

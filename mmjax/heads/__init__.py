@@ -6,6 +6,7 @@ from mmjax.heads.concat import ConcatHead
 from mmjax.heads.lexical import LexicalHead
 from mmjax.heads.mlp import MLPHead
 from mmjax.heads.noise import NoiseHead
+from mmjax.heads.same import SameHead
 from mmjax.heads.token_mean import TokenMeanHead
 from mmjax.heads.tokens import TokensHead
 
@@ -17,6 +18,7 @@ __all__ = [
     "LexicalHead",
     "MLPHead",
     "NoiseHead",
+    "SameHead",
     "TokenMeanHead",
     "TokensHead",
 ]
@@ -27,6 +29,7 @@ HEADS: dict[str, type[Head]] = {
     "lexical": LexicalHead,
     "mlp": MLPHead,
     "noise": NoiseHead,
+    "same": SameHead,
     "token_mean": TokenMeanHead,
     "tokens": TokensHead,
 }

@@ -21,13 +21,16 @@ from mmjax.losses.pairwise import pair_losses, pairwise
 from mmjax.losses.prototypes import prototypical
 from mmjax.losses.redundancy import barlow_twins, vicreg
 from mmjax.losses.relieved import relieved_contrastive
-from mmjax.losses.siamese import byol, simsiam
+from mmjax.losses.siamese import byol
 from mmjax.losses.sigmoid import sigmoid_contrastive
 from mmjax.losses.softmax import softmax_contrastive
 from mmjax.losses.supervised import supervised_contrastive
 from mmjax.losses.swapped_matching import swapped_matching
 from mmjax.losses.symile import symile, symile_permutations
 from mmjax.losses.tokens import token_contrastive, token_rows
+from mmjax.losses.tokens_banzhaf import interaction_divergence
+from mmjax.losses.tokens_levels import level_distillation
+from mmjax.losses.tokens_queries import query_consistency, query_diversity
 from mmjax.losses.weighted import weighted_contrastive
 
 __all__ = [
@@ -44,9 +47,11 @@ __all__ = [
     "gram_volume",
     "hinge_contrastive",
     "input_label_contrastive",
+    "interaction_divergence",
     "kmeans",
-    "local_contrastive",
+    "level_distillation",
     "lexical_contrastive",
+    "local_contrastive",
     "logit_distillation",
     "momentum_contrastive",
     "mv_dhel",
@@ -58,10 +63,11 @@ __all__ = [
     "pairwise",
     "principal_components",
     "prototypical",
+    "query_consistency",
+    "query_diversity",
     "relieved_contrastive",
     "sigmoid_contrastive",
     "similarity_distribution_matching",
-    "simsiam",
     "sinkhorn",
     "softmax_contrastive",
     "supervised_contrastive",

@@ -30,33 +30,6 @@ def byol(prediction, target, *, present=None):
     return masked_mean(2 - 2 * _cosine_to_fixed(prediction, target), present)
 
 
-def simsiam(x_prediction, y_prediction, x_projection, y_projection, *, present=None):
-    """Half the sum of negative cosines of each view's prediction to the other's projection, mean over the batch.
-
-    L = mean_i -1/2 [cos(p^x_i, sg(z^y_i)) + cos(p^y_i, sg(z^x_i))] (Chen & He 2021, arXiv 2011.10566, eq. 1 to 4).
-
-    Args:
-        x_prediction, y_prediction: (B, D) the predictor's outputs, not normalised, float32 or bfloat16.
-        x_projection, y_projection: (B, D) what the predictor was given; as targets they take no gradient.
-        present: (B,) bool, True where both views are there.
-
-    Returns:
-        () float32, -1 to 1; 0 where none is present.
-
-    Raises:
-        ValueError: if shapes do not match.
-    """
-    (x_prediction, y_prediction, x_projection, y_projection), present = _complete_rows(
-        present,
-        x_prediction=x_prediction,
-        y_prediction=y_prediction,
-        x_projection=x_projection,
-        y_projection=y_projection,
-    )
-    cosines = _cosine_to_fixed(x_prediction, y_projection) + _cosine_to_fixed(y_prediction, x_projection)
-    return masked_mean(-cosines / 2, present)
-
-
 def _complete_rows(present, **rows):
     """The named rows (B, D), checked, with absent ones zero, and their common presence (B,)."""
     masked = {name: present_rows(array, present) for name, array in rows.items()}

@@ -9,10 +9,12 @@ from mmjax.objectives.contrastive import (
     SupervisedContrastive,
     WeightedContrastive,
 )
+from mmjax.objectives.distillation import Distillation
 from mmjax.objectives.geometry import Geometry
 from mmjax.objectives.grouped import GroupedTokens
 from mmjax.objectives.hard_negatives import HardNegatives
 from mmjax.objectives.identities import DistributionMatching, InputLabel
+from mmjax.objectives.lexical import Lexical
 from mmjax.objectives.long_text import LongText
 from mmjax.objectives.masked_image import MaskedImage
 from mmjax.objectives.multimodal import Gram, MultiView, OneToK, Pairwise, Symile
@@ -22,33 +24,44 @@ from mmjax.objectives.ranking import HingeContrastive
 from mmjax.objectives.relieved import RelievedContrastive
 from mmjax.objectives.running import FastCLIP, ISogCLR, SogCLR
 from mmjax.objectives.swav import SwAV
+from mmjax.objectives.tokens import FDT, Cico, Filip, XPool
+from mmjax.objectives.tokens_groups import DreamLIP
+from mmjax.objectives.tokens_levels import HBI
+from mmjax.objectives.tokens_queries import GLSCL
 from mmjax.objectives.triple import TripleContrastive
 from mmjax.objectives.views import CrossViews, Prediction, RedundancyReduction, SwappedMatching
 from mmjax.objectives.weighted import OBJECTIVES, WeightedObjectives, build_objective
 
 __all__ = [
-    "OBJECTIVES",
     "Captioning",
+    "Cico",
     "CrossViews",
     "DecoupledContrastive",
+    "Distillation",
     "DistributionMatching",
+    "DreamLIP",
+    "FDT",
     "FastCLIP",
+    "Filip",
+    "GLSCL",
     "Geometry",
     "Gram",
-    "HardNegatives",
     "GroupedTokens",
+    "HBI",
+    "HardNegatives",
     "HingeContrastive",
     "ISogCLR",
     "InputLabel",
+    "Lexical",
     "LongText",
     "MaskedImage",
     "MultiView",
-    "OneToK",
+    "OBJECTIVES",
     "OffDiagonal",
+    "OneToK",
     "Pairwise",
-    "ProtoCLIP",
-    "SwAV",
     "Prediction",
+    "ProtoCLIP",
     "PseudoCaptions",
     "RedundancyReduction",
     "RelievedContrastive",
@@ -56,10 +69,12 @@ __all__ = [
     "SoftmaxContrastive",
     "SogCLR",
     "SupervisedContrastive",
+    "SwAV",
     "SwappedMatching",
     "Symile",
     "TripleContrastive",
     "WeightedContrastive",
     "WeightedObjectives",
+    "XPool",
     "build_objective",
 ]

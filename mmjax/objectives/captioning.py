@@ -35,6 +35,11 @@ class Captioning(DecoderOptions):
     attended: float = 0.5
     block: int = 0
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "relevance": self.relevance}
+
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features with tokens) on a batch."""

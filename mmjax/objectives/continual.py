@@ -30,6 +30,11 @@ class OffDiagonal(nn.Module):
     impl: str = "dense"
     block: int = BLOCK
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "teacher": [f"{self.teacher}/{stream}" for stream in self.streams]}
+
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""

@@ -39,6 +39,11 @@ class HardNegatives(Scaled):
     label_smoothing: float = 0.0
     impl: str = "auto"
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "negatives": self.negatives, "teachers": self.teachers}
+
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""

@@ -27,6 +27,11 @@ class Lexical(nn.Module):
     leave_out: tuple = ()
     impl: str = "auto"
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "texts": [text for text in self.texts if text]}
+
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features with weights of words pooled (B, V)) on a batch."""
         (x, y), present = vectors_of(self.streams, features, batch)

@@ -34,6 +34,11 @@ class MaskedImage(DecoderOptions):
     relevance: tuple = ()
     masked: float = 0.5
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "relevance": self.relevance}
+
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features with tokens) on a batch."""

@@ -121,6 +121,11 @@ class Pairwise(Scaled):
     label_smoothing: float = 0.0
     impl: str = "dense"
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "pairs": [stream for pair in self.pairs for stream in pair]}
+
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""

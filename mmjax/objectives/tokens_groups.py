@@ -36,6 +36,11 @@ class DreamLIP(Scaled):
     threshold: float = -1.0
     impl: str = "auto"
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "tokens": (self.tokens,)}
+
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""

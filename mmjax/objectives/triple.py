@@ -49,6 +49,11 @@ class TripleContrastive(Scaled):
     impl: str = "dense"
     block: int = BLOCK
 
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"streams": self.streams, "views": self._taught(self.views), "parts": self._taught(self.parts)}
+
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of unit-norm pooled (B, D)) on a batch."""

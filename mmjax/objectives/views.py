@@ -7,12 +7,21 @@ of a target, swapped matching.
 import flax.linen as nn
 
 from mmjax.encoders.norms import unit_norm
-from mmjax.losses import barlow_twins, byol, softmax_contrastive, swapped_matching
+from mmjax.losses import barlow_twins, byol, softmax_contrastive, swapped_matching, vicreg
 from mmjax.objectives.projectors import projectors
 from mmjax.objectives.wiring import Scaled, vectors_of
 
 
-class CrossViews(Scaled):
+class Paired:
+    """An objective whose option `pairs` holds tuples of streams."""
+
+    @property
+    def named(self) -> dict:
+        """Option -> the features that it names."""
+        return {"pairs": [stream for streams in self.pairs for stream in streams]}
+
+
+class CrossViews(Paired, Scaled):
     """InfoNCE between views, mean over pairs of streams that share one learned temperature (CLIP-Rocket's CL2L).
 
     Attributes:
@@ -52,8 +61,8 @@ class CrossViews(Scaled):
         return loss, {"contrastive_loss": loss, "logit_scale": scale}
 
 
-class RedundancyReduction(nn.Module):
-    """Cross-correlation of two modalities' dimensions to the identity (BarLIP; Barlow Twins across modalities).
+class RedundancyReduction(Paired, nn.Module):
+    """Statistics of two modalities' dimensions over the batch: Barlow Twins (BarLIP), or VICReg, across modalities.
 
     Each modality has a projector of its own, whose rows are not of unit norm: hidden layers of product, layer norm and
     relu, then a linear layer.
@@ -61,7 +70,9 @@ class RedundancyReduction(nn.Module):
     Attributes:
         pairs: (stream, stream) of each pair, the first of one modality, the second of the other.
         weight: factor of this part in the training loss.
-        redundancy: weight of the entries off the diagonal.
+        form: barlow_twins, the cross-correlation to the identity; vicreg.
+        redundancy: of barlow_twins, weight of the entries off the diagonal.
+        terms: of vicreg, weights of invariance, variance and covariance.
         hidden: units of the projectors' hidden layers; 0: there are none, and the streams count as they are.
         depth: hidden layers of a projector.
         width: what a projector gives.
@@ -69,7 +80,9 @@ class RedundancyReduction(nn.Module):
 
     pairs: tuple
     weight: float = 0.025
+    form: str = "barlow_twins"
     redundancy: float = 5e-3
+    terms: tuple = (25.0, 25.0, 1.0)
     hidden: int = 512
     depth: int = 2
     width: int = 512
@@ -77,18 +90,25 @@ class RedundancyReduction(nn.Module):
     @nn.compact
     def __call__(self, features, batch, *, train: bool):
         """The loss () and metrics of `features` (stream -> Features of pooled (B, D)) on a batch."""
+        if self.form not in ("barlow_twins", "vicreg"):
+            raise ValueError(f"unknown form {self.form!r}: barlow_twins or vicreg")
         project = projectors(self)
 
         def loss(vectors, present):
             x, y = project(vectors)
-            return barlow_twins(x, y, weight=self.redundancy, x_present=present[0], y_present=present[1])
+            there = {"x_present": present[0], "y_present": present[1]}
+            if self.form == "barlow_twins":
+                return barlow_twins(x, y, weight=self.redundancy, **there)
+            return vicreg(x, y, **dict(zip(("invariance", "variance", "covariance"), self.terms, strict=True)), **there)
 
         loss = mean_over(self.pairs, loss, features, batch)
         return loss, {"redundancy_loss": loss}
 
 
-class Prediction(nn.Module):
+class Prediction(Paired, nn.Module):
     """Squared distance of predictions to targets without gradient (SiamLIP; BYOLIP with targets of a moving average).
+
+    With both directions among the pairs it is 2 + 2 L for SimSiam's L (Chen & He 2021, arXiv 2011.10566, equation 2).
 
     Attributes:
         pairs: (prediction, target) streams; a target may be a teacher's, such as "ema/text".
@@ -109,7 +129,7 @@ class Prediction(nn.Module):
         return loss, {"prediction_loss": loss}
 
 
-class SwappedMatching(Scaled):
+class SwappedMatching(Paired, Scaled):
     """Two views predict how two others match the batch, evened out by Sinkhorn (SwALIP).
 
     Attributes:

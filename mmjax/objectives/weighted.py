@@ -12,6 +12,7 @@ from mmjax.objectives.contrastive import (
     SupervisedContrastive,
     WeightedContrastive,
 )
+from mmjax.objectives.distillation import Distillation
 from mmjax.objectives.geometry import Geometry
 from mmjax.objectives.grouped import GroupedTokens
 from mmjax.objectives.hard_negatives import HardNegatives
@@ -61,6 +62,7 @@ OBJECTIVES = {
     "relieved": RelievedContrastive,
     "triple": TripleContrastive,
     "off_diagonal": OffDiagonal,
+    "distillation": Distillation,
     "pseudo_captions": PseudoCaptions,
     "captioning": Captioning,
     "masked_image": MaskedImage,

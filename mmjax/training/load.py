@@ -51,19 +51,22 @@ def open_checkpoints(workdir: Path, config, *, read_only: bool = False) -> Check
 
 
 def check_vocabulary(config) -> None:
-    """Raise `UserError` if a text tower, or an objective that predicts words, has no room for the tokenizer's ids."""
+    """Raise `UserError` if what reads or predicts words has no room for the tokenizer's ids.
+
+    Text towers, objectives, and the heads whose weights are compared with a caption's words; the space of others is
+    free.
+    """
     tokens = make_tokenizer(config.data.tokenizer, config.data.context).vocab_size
-    for name, tower in config.towers.items():
-        if tower.get("vocab_size", tokens) < tokens:
-            raise UserError(
-                f"the tokenizer has {tokens} tokens, the tower {name!r} room for {tower.vocab_size}",
-                where=f"config.towers.{name}.vocab_size, config.data.tokenizer",
-                remedy=f"set config.towers.{name}.vocab_size = {tokens}",
-            )
-    for name, objective in config.objectives.items():
-        if objective.get("vocabulary", tokens) < tokens:
-            raise UserError(
-                f"the tokenizer has {tokens} tokens, the objective {name!r} room for {objective.vocabulary}",
-                where=f"config.objectives.{name}.vocabulary, config.data.tokenizer",
-                remedy=f"set config.objectives.{name}.vocabulary = {tokens}",
-            )
+    with_words = [e.streams for e in config.objectives.values() if any(e.get("texts", ()))]
+    with_words += [e.streams for e in config.evaluations.values() if e.kind == "lexical_retrieval"]
+    heads = {name: config.heads[name] for streams in with_words for name in streams if name in config.heads}
+    for section, option, entries in (
+        ("towers", "vocab_size", config.towers),
+        ("objectives", "vocabulary", config.objectives),
+        ("heads", "vocabulary", heads),
+    ):
+        for name, entry in entries.items():
+            if (room := entry.get(option, tokens)) < tokens:
+                key = f"config.{section}.{name}.{option}"
+                what = f"the tokenizer has {tokens} tokens, the {section[:-1]} {name!r} room for {room}"
+                raise UserError(what, where=f"{key}, config.data.tokenizer", remedy=f"set {key} = {tokens}")

@@ -8,8 +8,6 @@ import jax
 from mmjax import config as config_lib
 from mmjax.data.device import place, prefetch_to_device
 from mmjax.data.pipeline import TrainPipeline
-from mmjax.data.sources import open_source
-from mmjax.errors import UserError
 from mmjax.evaluation.suite import Suite
 from mmjax.experiments.results import write_results
 from mmjax.mesh import batch_sharding
@@ -20,10 +18,8 @@ from mmjax.training.init_from import init_from, with_teachers
 from mmjax.training.load import experiment_of, open_checkpoints
 from mmjax.training.loop import fit
 from mmjax.training.progress import Progress, notes_told, say
+from mmjax.training.sources import fingerprints
 from mmjax.training.workdir import locked, settle
-
-# What else of an evaluation is a source.
-SOURCE_OPTIONS = ("train", "bank", "pairs", "outside")
 
 
 def train(config, workdir: str | Path) -> dict:
@@ -116,28 +112,6 @@ def training_batches(pipeline: TrainPipeline, mesh, start: int):
         yield stream
     finally:
         stream.close()
-
-
-def fingerprints(config) -> dict[str, str]:
-    """Fingerprint of every source that the config evaluates on.
-
-    Raises:
-        UserError: naming the key whose source cannot be opened.
-    """
-    keys = {}
-    for name, evaluation in config.evaluations.items():
-        keys[name] = f"evaluations.{name}.source"
-        used = (option for option in SOURCE_OPTIONS if evaluation.get(option))
-        keys |= {f"{name} {option}": f"evaluations.{name}.{option}" for option in used}
-    return {name: _fingerprint(config, key) for name, key in keys.items()}
-
-
-def _fingerprint(config, key: str) -> str:
-    spec = config_lib.lookup(config, key)
-    try:
-        return open_source(spec).fingerprint()
-    except UserError as error:
-        raise UserError(error.what, where=f"config.{key} = {spec!r}; {error.where}", remedy=error.remedy) from error
 
 
 def last_results(workdir: Path) -> dict[str, float]:

@@ -3,27 +3,33 @@
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mmjax import config as config_lib
 from mmjax.errors import UserError
+from mmjax.evaluation import code_overlap, ranking, sharded
+from mmjax.evaluation import token_retrieval as token_retrieval_module
 from mmjax.evaluation.code_overlap import CodeOverlap
 from mmjax.evaluation.embeddings import EmbeddedTokens
 from mmjax.evaluation.group_retrieval import GroupRetrieval
-from mmjax.evaluation.retrieval import one_way
-from mmjax.evaluation.suite import Suite
-from mmjax.evaluation.token_retrieval import TokenRetrieval, ranked
+from mmjax.evaluation.retrieval import retrieval
+from mmjax.evaluation.token_retrieval import Similarity, TokenRetrieval, token_retrieval
+from mmjax.losses.rows import Rows
+from mmjax.losses.tokens import token_rows
+from mmjax.losses.tokens_attention import AttentionPooled
+from mmjax.losses.tokens_codebook import Codebook
+from mmjax.losses.tokens_scores import MaxSimilarity, WeightedMaxSimilarity
 from mmjax.mesh import make_mesh
 from mmjax.objectives import OBJECTIVES
-from mmjax.objectives.weighted import WeightedObjectives
-from tests import tiny
 
 WIDTH = 8
 
 
 class Told:
     """Tokens of `rows` records in every stream; "image_words" is a head of "image"."""
+
+    mesh = None
 
     def __init__(self, kind, rows=6, **options):
         part = OBJECTIVES[kind](**options)
@@ -63,22 +69,6 @@ def test_an_objective_without_tokens(evaluation):
         evaluation(Told("softmax"))
 
 
-@pytest.mark.parametrize(("objective", "says"), [("mine", "no score of tokens"), ("other", "no objective 'other'")])
-def test_an_objective_is_looked_at_before_the_run(objective, says):
-    config = tiny.get_config("2")
-    config.objectives = {"mine": config_lib.objective("softmax")}
-    config.evaluations.tokens = config_lib.evaluation("token_retrieval", source="any", objective=objective)
-    weighted = WeightedObjectives((("mine", "softmax", ()),))
-    parts = {
-        "objective": weighted,
-        "model": None,
-        "teachers": (),
-        "mesh": make_mesh({"data": -1, "fsdp": 1, "tensor": 1}),
-    }
-    with pytest.raises(UserError, match=says):
-        Suite(SimpleNamespace(config=config, total_steps=2, steps=lambda every, where: 1, **parts))
-
-
 def test_a_score_without_a_codebook():
     with pytest.raises(UserError, match="no codebook"):
         CodeOverlap("a", "mine")(Told("filip"))
@@ -90,14 +80,106 @@ def test_groups_of_other_streams(group):
         GroupRetrieval("a", "mine", groups=(group,))(Told("grouped_tokens", streams=("image", "text", "video")))
 
 
-def test_ranks_of_a_matrix_are_those_of_its_inner_products():
-    """In several parts, with several right answers, ties and queries without any."""
-    rng = np.random.default_rng(0)
-    x, y = (np.round(2 * rng.normal(size=(n, 5))).astype(np.float32) for n in (600, 70))
-    ids = rng.integers(0, 40, 600), rng.integers(0, 30, 70)
-    expected = one_way(x, y, *ids)
-    found = ranked(x @ y.T, *ids, names=("image", "text"))
-    assert found == pytest.approx({name: expected[name] for name in found}) and len(expected) == len(found) + 1
+def told_sides(rows=23, others=17, tokens=(3, 4), masked=True):
+    """Tokens of two sides whose records repeat, some without partner; padding holds garbage."""
+    rng, sides = np.random.default_rng(0), []
+    for count, length in zip((rows, others), tokens, strict=True):
+        x = rng.normal(size=(count, length, WIDTH)).astype(np.float32)
+        mask = rng.random((count, length)) < (0.7 if masked else 2)
+        mask[:, 0] = True
+        x = np.where(mask[..., None], x, 1e3)
+        vectors = x[:, 0] / np.linalg.norm(x[:, 0], axis=1, keepdims=True)
+        sides.append(EmbeddedTokens(x.astype(np.float32), mask, vectors, rng.integers(0, 9, count)))
+    return sides
+
+
+def by_hand(scores, query_ids, gallery_ids):
+    """Ranks from 1 of the first right row in the whole order of a matrix of scores; of queries that have one."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    right = gallery_ids[order] == query_ids[:, None]
+    return 1 + right.argmax(1)[right.any(1)]
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+@pytest.mark.parametrize("score", [MaxSimilarity(), AttentionPooled(), WeightedMaxSimilarity()], ids=repr)
+def test_blocks_on_any_mesh_rank_as_the_matrix_of_scores(score, devices, monkeypatch):
+    monkeypatch.setattr(token_retrieval_module, "BLOCK", 4)
+    x, y = told_sides()
+    rng = np.random.default_rng(1)
+    params = score.init(jax.random.key(0), WIDTH)
+    params = jax.tree.map(lambda p: p + rng.normal(size=p.shape).astype(np.float32) / 3, params)
+    mesh = make_mesh({"data": 2, "fsdp": 4, "tensor": 1}) if devices == 8 else None
+    found = token_retrieval(score, params, x, y, names=("image", "text"), mesh=mesh)
+    rows = [token_rows(jnp.asarray(s.tokens), jnp.asarray(s.mask), vector=jnp.asarray(s.vectors)) for s in (x, y)]
+    there, back = score(*(score.prepare(r, params, first=f) for r, f in zip(rows, (True, False), strict=True)), params)
+    for name, scores, ids in (
+        ("image_to_text", there, (x.records, y.records)),
+        ("text_to_image", back.T, (y.records, x.records)),
+    ):
+        ranks = by_hand(np.asarray(scores), *ids)
+        assert found[f"{name}_queries"] == len(ranks)
+        assert found[f"{name}_mean_rank"] == pytest.approx(ranks.mean())
+        assert found[f"{name}_MRR"] == pytest.approx(np.mean(1 / ranks))
+
+
+def test_one_token_a_row_is_plain_retrieval():
+    """With ties, several right answers and queries without any; every metric."""
+    x, y = (side._replace(tokens=np.round(side.tokens)) for side in told_sides(300, 70, (1, 1), masked=False))
+    expected = retrieval(x.tokens[:, 0], y.tokens[:, 0], x.records, y.records)
+    assert token_retrieval(MaxSimilarity(), {}, x, y, names=("image", "text")) == expected
+
+
+def test_memory_is_a_few_blocks_not_the_scores():
+    rows, tokens, block = 16_384, 2, 64
+    mesh = make_mesh({"data": 8, "fsdp": 1, "tensor": 1})
+    lie = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(("data", "fsdp")))
+
+    def blocks(*shape, dtype=jnp.float32):
+        return jax.ShapeDtypeStruct((rows // block, block, *shape), dtype, sharding=lie)
+
+    number, there = blocks(dtype=jnp.int32), blocks(dtype=jnp.bool_)
+    facts = {"mask": blocks(tokens, dtype=jnp.bool_), "present": there, "key": number}
+    side = {"x": Rows({"tokens": blocks(tokens, WIDTH)}, facts), "id": number, "index": number}
+    best, common = {"best": (blocks(), number)}, (Similarity({}, MaxSimilarity(), True),)
+    compiled = sharded.fold.lower(ranking._count_before, number, side | best, side, mesh, common).compile()
+    held = rows * (tokens * WIDTH + 30) * 4 * 3 // 8
+    bound = held + 12 * (block * tokens) ** 2 * 4
+    assert compiled.memory_analysis().temp_size_in_bytes < bound < rows * rows * 4 / 8 / 20
+
+
+@pytest.mark.parametrize("where", ["tokens", "params"])
+def test_a_diverged_model(where):
+    (x, y), score = told_sides(), AttentionPooled()
+    params = score.init(jax.random.key(0), WIDTH)
+    if where == "params":
+        params["linear"]["kernel"] *= np.nan
+    else:
+        x.tokens[3, 0, 2] = np.nan
+    with pytest.raises(UserError, match="scores of image and text are not finite"):
+        token_retrieval(score, params, x, y, names=("image", "text"))
+
+
+def test_no_record_in_common():
+    x, y = told_sides()
+    with pytest.raises(UserError, match="no image has a correct text"):
+        token_retrieval(MaxSimilarity(), {}, x, y._replace(records=y.records + 9), names=("image", "text"))
+
+
+@pytest.mark.parametrize("devices", [1, 8])
+def test_overlaps_of_codes_are_those_of_all_rows_at_once(devices, monkeypatch):
+    monkeypatch.setattr(code_overlap, "BLOCK", 4)
+    x, y = told_sides(13, 13)
+    score = Codebook(codes=11, softness=0.3)
+    params = score.init(jax.random.key(0), WIDTH)
+    a, b = (
+        np.asarray(score.shares(token_rows(jnp.asarray(s.tokens), jnp.asarray(s.mask)), params)) > 0 for s in (x, y)
+    )
+    mesh = make_mesh({"data": 8, "fsdp": 1, "tensor": 1}) if devices == 8 else None
+    found = code_overlap.overlaps(score, params, x, y, mesh=mesh)
+    other = np.roll(b, 1, axis=0)
+    expected = [np.mean((a & c).sum(1) / (a | c).sum(1)) for c in (b, other)] + [(a.mean() + b.mean()) / 2]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert 0 < found[0] < 1
 
 
 def test_one_record():
@@ -105,5 +187,3 @@ def test_one_record():
         CodeOverlap("a", "mine")(Told("fdt", rows=1))
     with pytest.raises(UserError, match="a gallery of one text"):
         TokenRetrieval("a", "mine")(Told("filip", rows=1, streams=("image", "text")))
-    with pytest.raises(UserError, match="a gallery of one text"):
-        ranked(np.ones((2, 1)), [0, 1], [0], names=("image", "text"))

@@ -99,6 +99,30 @@ def test_a_run_that_needs_another_one(tmp_path, started):
     assert names == ["a seed 0", "a seed 1", "b seed 0", "b seed 1"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "says", "where"),
+    [
+        ({"evaluations.unseen.source": "nowhere.tar"}, "nowhere.tar", "evaluations.unseen.source"),
+        ({"data.source": "emoji:trian"}, "trian", "data.source"),
+        ({"evaluations.unseen.streams": ("image", "tekst")}, "'tekst' does not exist", "evaluations.unseen.streams"),
+        ({"evaluations.unseen.captions": "{label"}, "template", "evaluations.unseen"),
+        ({"evaluations.unseen.every": "often"}, "not a duration", "evaluations.unseen.every"),
+    ],
+)
+def test_what_is_wrong_with_the_last_cell_is_told_before_the_first_runs(changes, says, where, tmp_path, started):
+    with pytest.raises(UserError, match=says) as error:
+        sweep(write_file(tmp_path, CELLS | {"last": changes}), tmp_path / "run")
+    assert error.value.where.startswith("cell 'last'; ") and f"config.{where}" in error.value.where
+    assert not started[0] and not (tmp_path / "run").exists()
+
+
+def test_a_source_of_finished_runs_may_be_gone(tmp_path, started, monkeypatch):
+    file = write_file(tmp_path)
+    sweep(file, tmp_path / "run")
+    monkeypatch.setattr(sweep_module, "open_key", lambda config, key: pytest.fail("opened"))
+    assert sweep(file, tmp_path / "run")["finished"] == 4
+
+
 def test_a_signal_ends_the_sweep_as_interrupted(tmp_path, monkeypatch, capsys):
     def run_all(commands, processes, ended, stop):
         signal.raise_signal(signal.SIGTERM)

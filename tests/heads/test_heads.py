@@ -53,6 +53,18 @@ def test_a_head_may_take_another_one_whatever_their_names():
     assert model.base_streams("a") == ("text", "image") and model.base_streams("z") == ("text",)
 
 
+def test_one_head_for_two_streams():
+    """The same parameters on another stream; its presence, and what it is made of, are that stream's."""
+    head, again = c.head("mlp", stream="image", hidden=8), c.head("same", stream="text", of="p")
+    model, params, features = model_and_features(p=head, a=again, b=c.head("mlp", stream="a", depth=0))
+    assert {name for name in params if name.endswith("_head")} == {"p_head", "b_head"}
+    assert model.base_streams("a") == model.base_streams("b") == ("text",)
+    module = HEADS["mlp"](**c.options_of(head), embed_dim=model.embed_dim)
+    expected = module.apply({"params": params["p_head"]}, {"image": features["text"]}).pooled
+    np.testing.assert_allclose(features["a"].pooled, expected, rtol=1e-6)
+    assert not np.allclose(features["p"].pooled, features["a"].pooled)
+
+
 def test_zero_vectors_have_finite_gradients():
     features = {"text": model_and_features()[2]["text"].replace(pooled=jnp.zeros((16, 16)))}
     head = c.head("mlp", stream="text")
@@ -69,6 +81,9 @@ def test_zero_vectors_have_finite_gradients():
         ({"p": c.head("mlp")}, "reads nothing"),
         ({"p": c.head("mlp", stream="txt")}, "'txt' does not exist"),
         ({"p": c.head("mlp", stream="q"), "q": c.head("concat", streams=("p", "text"))}, "its own features"),
+        ({"p": c.head("same", stream="text", of="q")}, "no head 'q'"),
+        ({"p": c.head("same", stream="text", of="p")}, "no head 'p'"),
+        ({"p": c.head("same", stream="text", of="q"), "q": c.head("blend", streams=("text", "image"))}, "no head 'q'"),
         ({"p": c.head("mlp", stream="ema/text")}, "'ema/text' does not exist"),
     ],
 )

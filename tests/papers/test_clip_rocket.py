@@ -9,9 +9,9 @@ import pytest
 
 from mmjax.encoders import Features
 from mmjax.errors import UserError
-from mmjax.losses import sinkhorn, softmax_contrastive, swapped_matching
+from mmjax.losses import sinkhorn, softmax_contrastive, swapped_matching, vicreg
 from mmjax.objectives import OBJECTIVES, WeightedObjectives
-from tests.losses.properties import assert_close, normal_rows, unit_rows
+from tests.losses.properties import assert_close, normal_rows, unit_rows, waves
 from tests.papers.running import check_mesh, config_of, module, run
 
 NAMES = ("image_2", "image_3", "text_2", "text_3")
@@ -114,6 +114,31 @@ def test_redundancy_is_zero_where_dimensions_agree_and_do_not_repeat():
     turned = {"image": same["image"], "text": same["text"][:, ::-1]}
     loss, _ = evaluated("redundancy", turned, pairs=(("image", "text"),), hidden=0, redundancy=0.5)
     assert loss == pytest.approx(4 + 0.5 * 4, rel=1e-4)
+
+
+def test_redundancy_by_vicreg():
+    x, y = waves()
+    options = {"pairs": (("image", "text"),), "hidden": 0, "form": "vicreg", "terms": (3.0, 2.0, 0.5)}
+    there = jnp.arange(6) != 4
+    loss, params = evaluated("redundancy", {"image": x, "text": y}, {"text_present": there}, **options)
+    kept = np.flatnonzero(there)
+    expected = vicreg(x[kept], y[kept], invariance=3.0, variance=2.0, covariance=0.5)
+    assert loss == pytest.approx(float(expected), rel=1e-5) and not params
+    with pytest.raises(ValueError, match="unknown form 'vicregg': barlow_twins or vicreg"):
+        evaluated("redundancy", {"image": x, "text": y}, **options | {"form": "vicregg"})
+    with pytest.raises(ValueError, match="covariance is -1"):
+        evaluated("redundancy", {"image": x, "text": y}, **options | {"terms": (1.0, 1.0, -1.0)})
+
+
+def test_both_directions_of_prediction_are_simsiam():
+    """SimSiam's criterion, made once in float64 torch: -1/2 (cos(p_x, z_y) + cos(p_y, z_x)); targets stay fixed."""
+    x, y = waves()
+    rows = {"image_prediction": x, "text_prediction": y, "image": x[::-1], "text": y[:, ::-1]}
+    pairs = (("image_prediction", "text"), ("text_prediction", "image"))
+    of = jax.value_and_grad(lambda rows: evaluated("prediction", rows, pairs=pairs)[0])
+    loss, gradients = of(rows)
+    assert loss == pytest.approx(2 + 2 * 0.23849630600382615, rel=2e-6)
+    assert {name for name, g in gradients.items() if g.any()} == {"image_prediction", "text_prediction"}
 
 
 def test_predictions_of_targets_without_gradient():

@@ -9,7 +9,6 @@ from jax.sharding import PartitionSpec as P
 
 from mmjax.encoders import Features
 from mmjax.errors import UserError
-from mmjax.evaluation.token_retrieval import ranked, score_matrices
 from mmjax.losses import softmax_contrastive, token_contrastive, token_rows, tokens
 from mmjax.losses.tokens_scores import MaxSimilarity, WeightedMaxSimilarity
 from mmjax.objectives.tokens import token_sides
@@ -140,22 +139,6 @@ def test_a_stream_without_tokens_is_named():
     features = {"image": Features(jnp.ones((2, 3))), "text": Features(jnp.ones((2, 3)), jnp.ones((2, 1, 3)))}
     with pytest.raises(UserError, match="'image' has no tokens"):
         token_sides(("image", "text"), features, {})
-
-
-def test_retrieval_ranks_by_both_directions_of_the_score():
-    """Tiles of scores are those of the score itself, and each direction is ranked by its own."""
-    x, y = (jax.device_get(side) for side in token_cases.prepared(SCORE, {}))
-    there, back = score_matrices(SCORE, x, y, {})
-    np.testing.assert_allclose(there, SCORE(x, y, {})[0], rtol=1e-6)
-    np.testing.assert_allclose(back, SCORE(x, y, {})[1], rtol=1e-6)
-    scores = np.array([[0.9, 0.1, 0.5], [0.7, 0.7, 0.7], [0.2, 0.3, 0.1]])
-    metrics = ranked(scores, np.arange(3), np.array([0, 2, 1]), names=("image", "text"))
-    assert metrics["image_to_text_R@1"] == pytest.approx(2 / 3)
-    assert metrics["image_to_text_mean_rank"] == pytest.approx((1 + 3 + 1) / 3)
-    with pytest.raises(UserError, match="not finite"):
-        ranked(scores * np.nan, np.arange(3), np.arange(3), names=("image", "text"))
-    with pytest.raises(UserError, match="no image has a correct text"):
-        ranked(scores, np.arange(3), np.arange(3, 6), names=("image", "text"))
 
 
 @pytest.mark.claim

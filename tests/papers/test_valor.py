@@ -145,6 +145,8 @@ def test_one_model_retrieves_by_any_group(tmp_path):
 class Told:
     """What the evaluation asks of `Embeddings`, from features; audio lacks record 1, text has record 0 twice."""
 
+    mesh = None
+
     def __init__(self, features, params):
         self.objective = lambda name: (GroupedTokens(streams=STREAMS), params)
         self._features = features

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmjax.encoders import Features
-from mmjax.evaluation.lexical import WordIndex, keep_top, word_precision
+from mmjax.evaluation.lexical import keep_top, word_precision
 from mmjax.heads import LexicalHead
 from mmjax.losses.lexical import bag_of_words, elu1p, lexical_contrastive, sparse, top_k_mask
 from tests.papers.running import check_mesh, config_of, run
@@ -98,15 +98,6 @@ def test_head_is_the_papers():
     assert alone.shape == (3, 6) and (alone > 0).all()
     gradient = jax.grad(lambda p: head.apply(p, features).pooled.sum())(params)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
-
-
-def test_an_index_of_words_gives_the_scores_of_the_dense_product():
-    x, query = np.asarray(keep(weights(0), 4), np.float32), np.asarray(keep(weights(1), 3), np.float32)
-    index = WordIndex(x)
-    for row in query:
-        np.testing.assert_allclose(index.scores(row), x.astype(np.float64) @ row, rtol=1e-12)
-    assert not WordIndex(np.zeros_like(x)).scores(query[0]).any()
-    assert WordIndex(np.eye(512, dtype=np.float32)).nbytes < np.eye(512, dtype=np.float32).nbytes / 50
 
 
 def test_words_of_a_sample_by_hand():

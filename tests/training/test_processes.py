@@ -15,7 +15,7 @@ from mmjax.training.history import read_history
 from tests import tiny
 
 ROOT = Path(tiny.__file__).parent.parent
-TRAIN = ["train", "--config=tests/tiny.py:12"]
+TINY = "tests/tiny.py:12"
 pytestmark = pytest.mark.slow
 
 
@@ -29,8 +29,8 @@ def start(tmp_path_factory):
         "TMPDIR": str(logs),
     }
 
-    def start(workdir, processes, *flags):
-        command = [*TRAIN, f"--workdir={workdir}", *flags]
+    def start(workdir, processes, *flags, config=TINY):
+        command = ["train", f"--config={config}", f"--workdir={workdir}", *flags]
         command = ["launch/local.sh", str(processes), "--", *command] if processes > 1 else ["mmjax", *command]
         said = logs / f"{workdir.name}-{processes}.txt"
         with open(said, "w") as out:
@@ -87,3 +87,13 @@ def test_one_process_goes_on_with_what_two_began(start, alone, tmp_path):
     assert last == int(stopped[2]) < 12
     assert f"going on from step {last} of 12" in end(*start(tmp_path, 1))
     assert_same_numbers(alone, tmp_path)
+
+
+def test_evaluations_by_scores_of_tokens_words_and_descents_give_the_numbers_of_one(start, tmp_path):
+    """Token, group, lexical and inverted retrieval and overlaps of codes, the model's parameters split over both."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    end(*start(one, 1, config="tests/scored.py"))
+    end(*start(two, 2, "--config.mesh.fsdp=2", "--config.mesh.data=1", config="tests/scored.py"))
+    measured = {name.split("/")[1] for name in read_history(one)[-1] if name.startswith("val/")}
+    assert measured == {"filip", "fdt", "groups", "codes", "words", "inverted"}
+    assert_same_numbers(one, two)

@@ -7,7 +7,7 @@ import pytest
 from mmjax import config as c
 from mmjax.errors import UserError
 from mmjax.mesh import path_name
-from mmjax.teachers import with_presence
+from mmjax.teachers import build_teachers, with_presence
 from mmjax.training.load import load
 from mmjax.training.train import train
 from tests.tiny import get_config
@@ -104,6 +104,51 @@ def test_what_cannot_be(tmp_path):
     config.objectives.more = c.objective("softmax", streams=("image", "emma/text"))
     with pytest.raises(UserError, match="'emma/text' does not exist"):
         c.validate(config)
+
+
+@pytest.mark.parametrize(
+    ("stream", "there", "says"),
+    [
+        (
+            "text",
+            {"data.tokenizer": "emoji-multilingual"},
+            "data.tokenizer is 'emoji-multilingual' there and 'emoji' here",
+        ),
+        ("text", {"data.context": 20}, "data.context is 20 there and 16 here"),
+        ("image", {"data.image_size": 32}, r"shape of 'image' .* is \(32, 32, 3\) there and \(64, 64, 3\) here"),
+        ("audio", {"data.audio.sample_rate": 16000}, "data.audio.sample_rate is 16000 there and 48000 here"),
+        ("audio", {"data.audio.seconds": 2.0}, "data.audio.seconds is 2.0 there and 5.0 here"),
+        ("video", {"data.video.frames": 4}, r"shape of 'video' .* is \(4, 64, 64, 3\) there and \(8, 64, 64, 3\) here"),
+        ("series", {"data.series.steps": 32}, "data.series.steps is 32 there and 256 here"),
+        ("series", {"data.series.channels": 2}, "data.series.channels is 2 there and 1 here"),
+    ],
+)
+def test_another_run_that_would_misread_the_batches(stream, there, says, tmp_path):
+    config = config_of(stream)
+    config.teachers.old = c.teacher("run", workdir=str(tmp_path))
+    (tmp_path / "config.json").write_text(c.to_json(config_of(stream, **there)))
+    with pytest.raises(UserError, match=says):
+        build_teachers(config, None, "cpu")
+
+
+def test_what_concerns_no_stream_of_both_may_differ(tmp_path):
+    config = config_of("text")
+    config.teachers.old = c.teacher("run", workdir=str(tmp_path))
+    (tmp_path / "config.json").write_text(c.to_json(config_of("text", **{"data.audio.seconds": 2.0})))
+    assert build_teachers(config, None, "cpu")[0].name == "old"
+    (tmp_path / "config.json").write_text(c.to_json(config_of("audio", **{"data.context": 4})))
+    assert build_teachers(config, None, "cpu")[0].name == "old"
+    config.streams = {"text_2": "text"}
+    with pytest.raises(UserError, match="its streams are audio, image_3, those here text_2"):
+        build_teachers(config, None, "cpu")
+
+
+def config_of(stream, **changes):
+    """A config of `stream` and of pictures; towers are not looked at."""
+    config = small_config(**changes)
+    config.streams = {stream: "text" if stream == "text" else "image", "image_3": "image"}
+    config.objectives = {"x": c.objective("softmax", streams=(stream, "image_3"))}
+    return config
 
 
 def test_features_are_missing_where_their_stream_is():
