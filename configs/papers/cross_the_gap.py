@@ -3,21 +3,27 @@
 Does:     v* = argmin 1 - cos(f_T("a photo of" v), f_I(x)) by AdamW (OTI), and patches for a text likewise (OVI); then
           retrieval within a modality by inverted queries.
 Files:    mmjax/evaluation/inversion.py, mmjax/evaluation/inverted_retrieval.py
-Differs:  from the paper: 300 steps of OVI, not 1,000. As in its code: rate 0.02, decay 0.01, start N(0, 0.02^2), one
-          pseudo-token, a pseudo-patch repeated over all places; here the gradient is of a sum, so that queries found
-          together do not depend on one another.
+Differs:  from the paper: 300 steps of OVI, not 1,000; captions name size and shape, so that a picture's colour and
+          place are what a loss between modalities says nothing about. As in its code: rate 0.02, decay 0.01, start N(0,
+          0.02^2), one pseudo-token, a pseudo-patch repeated over all places; here the gradient is of a sum, so that
+          queries found together do not depend on one another.
 Command:  mmjax sweep --config=configs/papers/cross_the_gap.py --workdir=runs/papers/cross_the_gap
-Cost:     31 s of one core a run, most of it the descents.
+Cost:     30 s of one core a run, a third of it the descents (2 arms x 3 seeds).
 Claim:    with a loss between modalities alone, inverted queries beat plain ones (image to image, text to text), and a
           loss between two views of a picture takes that advantage away for images.
-Result:   seed 0 of the loss between modalities alone, mAP by shape of 100 scenes (chance about 12.5 %): image to
-          image 17.6, by found words 17.4; text to text 28.7, by found patches 24.2 %; the descents end at cosines of
-          .944 and .931. The arm slip: not measured.
-Verdict:  does not hold on the one run made, of a model that 250 steps hardly taught shapes: inverted queries come
-          near their targets, and find no better.
+Result:   mAP by shape of 100 scenes (chance about 12.5 %), with the loss between modalities alone: image to image 37.5
+          +- 5.2 %, by found words 37.5 +- 5.3; text to text 59.8 +- 2.3, by found patches 58.9 +- 2.4. With two views
+          too (slip): 21.2 +- 0.2, 24.6 +- 0.8; 54.7 +- 0.4, 54.2 +- 1.4. The descents end at cosines of .91 and .93,
+          slip .73 and .90.
+Verdict:  does not hold, and for slip is the other way round: inverted queries come near their targets and find as well
+          as plain ones. The loss between views tells pictures apart by colour and place as well, presumably, and words
+          found for a picture, which cannot say these, win back 3 points in all three seeds.
 """
 
 from mmjax import config as c
+
+# Colour and place go unsaid: what the loss between modalities leaves open.
+CAPTION = "a photo of a {size} {shape}"
 
 
 def get_config(arg: str = ""):
@@ -27,22 +33,22 @@ def get_config(arg: str = ""):
     if arg not in ("", "slip"):
         raise ValueError(f"unknown argument {arg!r}: none, 'slip' or 'full'")
     config = c.default()
-    config.duration = "250 steps"
+    config.duration = "700 steps"
     config.batch_size = 64
     config.embed_dim = 32
-    config.data.source = "synthetic:train,side=32,count=4096"
+    config.data.source = "synthetic:train,side=32,count=16384"
     config.data.image_size = 32
     config.data.context = 10
     config.data.threads = 1
-    config.data.captions = (("a photo of a {colour} {shape}", 1.0),)
-    config.data.augment.affine = c.augment("affine", scale=(0.9, 1.1), shift=0.1)
+    config.data.captions = ((CAPTION, 1.0),)
+    config.data.augment.affine = c.augment("affine", scale=(0.9, 1.1), shift=0.05)
     config.towers.image = c.tower("vit", image_size=32, patch_size=8, width=32, depth=2, heads=2)
     config.towers.text = c.tower("text", vocab_size=2048, context=10, width=32, depth=1, heads=2, pool="eot", eot_id=1)
     config.objectives.contrastive = c.objective("softmax")
     if arg == "slip":
         config.streams.image_2 = "image"
         config.objectives.views = c.objective("supervised", streams=("image", "image_2"), temperature=0.1)
-    config.optimizer.learning_rate = 3e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 0.05
     config.schedule.warmup = "20 steps"
     test = "synthetic:test,side=32,count=100"
@@ -50,7 +56,7 @@ def get_config(arg: str = ""):
         "inverted_retrieval",
         source=test,
         label="shape",
-        captions="a photo of a {colour} {shape}",
+        captions=CAPTION,
         count=100,
         ovi_steps=300,
     )

@@ -8,11 +8,14 @@ Differs:  from the paper, of which abstract and summaries were to be had but no 
           embedding is the mean of its projected patches, so that relevance is what a patch adds to it; patches are
           masked after the encoder, so that the others have seen them; error, shares and weights are this project's.
 Command:  mmjax sweep --config=configs/papers/sycoca.py --workdir=runs/papers/sycoca
-Cost:     not measured.
+Cost:     25 s (coca) to 45 s of one core a run (3 arms x 3 seeds).
 Claim:    retrieval: attentive masking > captioning alone (COCO mean recall 16.1 -> 18.3, second-hand), and random
           masking of the reconstructed patches helps less.
-Result:   not measured.
-Verdict:  not tested here: no run was made; choice of patches, masks and losses are exact, in the tests.
+Result:   R@1 of 1,000 scenes told by size, colour, shape and place, patches to text / text to patches (chance 0.1 %;
+          some scenes have the same caption): sycoca 42.5 +- 5.6 / 40.2 +- 5.4 %, random 41.7 +- 6.3 / 39.4 +- 4.9, coca
+          42.8 +- 6.1 / 40.4 +- 6.9.
+Verdict:  does not hold: no difference, seed by seed within 2 points for attentive masking and up to 8 either way for
+          random masks. A scene of 16 patches of which four or fewer show the thing gives masks little to choose.
 """
 
 from mmjax import config as c
@@ -29,18 +32,18 @@ def get_config(arg: str = ""):
     if arg == "full":
         return _full()
     config = c.default()
-    config.duration = "400 steps"
-    config.batch_size = 64
+    config.duration = "1200 steps"
+    config.batch_size = 32
     config.embed_dim = 32
-    config.data.source = "synthetic:train,side=32,count=4096"
+    config.data.source = "synthetic:train,side=32,count=16384"
     config.data.image_size = 32
     config.data.context = 12
     config.data.captions = (("{caption}", 1.0),)
     config.data.threads = 1
-    config.towers.image = c.tower("vit", image_size=32, patch_size=4, width=32, depth=2, heads=2, pool="mean")
+    config.towers.image = c.tower("vit", image_size=32, patch_size=8, width=32, depth=2, heads=2, pool="mean")
     config.towers.text = c.tower("text", vocab_size=2048, context=12, width=32, depth=1, heads=2, pool="cls")
     _losses(config, arg, vocabulary=2048, heads=2)
-    config.optimizer.learning_rate = 3e-3
+    config.optimizer.learning_rate = 2e-3
     config.optimizer.weight_decay = 0.05
     config.schedule.warmup = "20 steps"
     config.evaluations.test = c.evaluation(

@@ -108,5 +108,5 @@ def test_a_mesh_and_microbatches_change_nothing():
 
 @pytest.mark.claim
 def test_a_sentence_finds_its_picture(tmp_path):
-    """Chance is 0.2 %. That it does so better than with a caption cut short is not shown; see the config."""
-    assert run("dreamlip", workdir=tmp_path)["val/test/text_to_series_R@1"] > 0.05
+    """Chance is 0.002; by how much more than with a caption cut short depends on the seed, see the config."""
+    assert run("dreamlip", workdir=tmp_path)["val/test/text_to_series_R@1"] > 0.09

@@ -184,4 +184,4 @@ def test_a_mesh_and_microbatches_change_nothing():
 
 @pytest.mark.claim
 def test_levels_and_interactions_retrieve(tmp_path):
-    assert run("hbi", workdir=tmp_path)["val/test/series_to_text_R@1"] > 0.08  # chance 0.002
+    assert run("hbi", workdir=tmp_path)["val/test/series_to_text_R@1"] > 0.25  # chance 0.002

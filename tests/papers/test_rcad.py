@@ -87,7 +87,7 @@ def test_edits_are_of_the_same_words():
 def test_the_same_on_any_mesh():
     # Edits of a caption are nearly alike at first: at a large scale their differences would show rounding.
     small = {"batch_size": 16, "embed_dim": 8, "towers.image.width": 16, "towers.text.width": 8, "towers.text.heads": 2}
-    check_mesh(config_of("rcad", **small, **{"objectives.contrastive.temperature": 1.0}), steps=1)
+    check_mesh(config_of("rcad", "untrained", **small, **{"objectives.contrastive.temperature": 1.0}), steps=1)
 
 
 def test_full_recipe():
