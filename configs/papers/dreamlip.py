@@ -20,7 +20,9 @@ Verdict:  partly holds: random sentences find more in each of three seeds, by 0.
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
+# Four patches of two things each, a sentence for each; of the whole caption two sentences fit the context.
 SCENES = "words=160,patches=4,things=2,named=4,noise=0.3"
 
 
@@ -31,34 +33,16 @@ def get_config(arg: str = ""):
     if arg not in ("", "ungrouped", "long"):
         raise ValueError(f"unknown argument {arg!r}: none, 'ungrouped', 'long' or 'full'")
     config = c.default()
+    recipes.scenes(config, SCENES, patches=4, context=7)
     config.duration = "800 steps"
-    config.batch_size = 128
-    config.embed_dim = 32
-    _scenes(config)
+    config.data.captions = (("{sentences}", 1.0),)
     if arg == "long":
         config.objectives.long = c.objective("softmax", streams=("series", "text"))
     else:
         _sentences(config, 2, "series", grouping=0.0 if arg else 1.0)
-    query = {"source": f"objects:test,count=500,{SCENES}", "captions": "{last}", "every": "100%"}
+    query = recipes.scenes_to_find(SCENES, "{last}")
     config.evaluations.test = c.evaluation("retrieval", streams=("series", "text"), **query)
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = "20 steps"
     return config
-
-
-def _scenes(config):
-    """Four patches of two things each, a sentence for each; of the whole caption two sentences fit the context."""
-    config.data.source = f"objects:train,{SCENES}"
-    config.data.captions = (("{sentences}", 1.0),)
-    config.data.context = 7
-    config.data.series.steps = 4
-    config.data.series.channels = 32
-    config.streams.series = "series"
-    del config.streams.image
-    flat = {"width": 32, "depth": 0, "heads": 1, "pool": "mean"}
-    config.towers.series = c.tower("series", length=4, patch_size=1, stride=1, **flat)
-    config.towers.text = c.tower("text", vocab_size=2048, context=7, mask_padding=True, **flat)
 
 
 def _sentences(config, count: int, image: str, **options):

@@ -19,8 +19,11 @@ Verdict:  does not hold: no difference, after 300 steps, of which plain needs 20
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
+# Six noisy patches of six things; a caption names three of them.
 SCENES = "words=40,patches=6,named=3,noise=1"
+TEST = recipes.scenes_to_find(SCENES)
 
 
 def get_config(arg: str = ""):
@@ -28,69 +31,26 @@ def get_config(arg: str = ""):
     if arg == "full":
         return _full()
     config = c.default()
-    config.duration = "300 steps"
-    config.batch_size = 128
-    config.embed_dim = 32
-    _scenes(config)
+    recipes.scenes(config, SCENES, patches=6, context=4)
+    recipes.token_heads(config, "series", "text")
     if arg == "":
         config.objectives.hbi = c.objective(
             "hbi", streams=("series_tokens", "text_tokens"), levels=((3, 3), (2, 2)), coalitions=16, width=8
         )
-        config.evaluations.test = c.evaluation("token_retrieval", objective="hbi", **_test())
+        config.evaluations.test = c.evaluation("token_retrieval", objective="hbi", **TEST)
     elif arg == "plain":
         config.objectives.hbi = c.objective("hbi", streams=("series_tokens", "text_tokens"), levels=(), interaction=0.0)
-        config.evaluations.test = c.evaluation("token_retrieval", objective="hbi", **_test())
+        config.evaluations.test = c.evaluation("token_retrieval", objective="hbi", **TEST)
     else:
         raise ValueError(f"unknown argument {arg!r}: none, 'plain' or 'full'")
-    config.optimizer.learning_rate = 3e-3
-    config.optimizer.weight_decay = 0.01
-    config.schedule.warmup = "20 steps"
     return config
-
-
-def _scenes(config):
-    """Six noisy patches of six things; a caption names three of them."""
-    config.data.source = f"objects:train,{SCENES}"
-    config.data.captions = (("{caption}", 1.0),)
-    config.data.context = 4
-    config.data.series.steps = 6
-    config.data.series.channels = 32
-    config.streams.series = "series"
-    del config.streams.image
-    flat = {"width": 32, "depth": 0, "heads": 1, "pool": "mean"}
-    config.towers.series = c.tower("series", length=6, patch_size=1, stride=1, **flat)
-    config.towers.text = c.tower("text", vocab_size=2048, context=4, mask_padding=True, **flat)
-    for stream in ("series", "text"):
-        config.heads[f"{stream}_tokens"] = c.head("tokens", stream=stream)
-
-
-def _test():
-    return {"source": f"objects:test,count=500,{SCENES}", "captions": "{caption}", "every": "100%"}
 
 
 def _full():
     """MSR-VTT from CLIP B/32 (`init_from`): 12 frames, batches of 128, 5 epochs, towers at a thousandth of the rate."""
     config = c.default()
-    config.duration = "5 epochs"
-    config.batch_size = 128
-    config.embed_dim = 512
-    config.data.source = "data/msrvtt-9k/{0000..0089}.tar"
-    config.data.tokenizer = "clip"
-    config.data.context = 32
-    config.data.image_size = 224
-    config.data.video.update({"frames": 12, "sampling": "uniform"})
-    del config.streams.image
-    config.streams.video = "video"
-    lean = {"scan": True, "remat": "full"}
-    config.towers.video = c.tower("video", "clip-B/32", image_size=224, frames=12, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/32", context=32, act="quick_gelu", **lean)
-    for stream in ("video", "text"):
-        config.heads[f"{stream}_tokens"] = c.head("tokens", stream=stream)
+    recipes.msr_vtt(config, batch_size=128, learning_rate=1e-4, tower_rate=0.001)
     config.objectives.hbi = c.objective("hbi", levels=((9, 24), (6, 16)))
-    config.optimizer.rules = (("model/(video|text)(_projection)?/", 0.001, 1.0),)
-    config.optimizer.learning_rate = 1e-4
-    config.optimizer.weight_decay = 0.2
-    config.schedule.warmup = "10%"
     return config
 
 

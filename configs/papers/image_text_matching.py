@@ -17,6 +17,7 @@ Verdict:  does not hold: pictures as negatives are the better choice for both di
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 ARMS = {"both": "both", "text_negatives": "x_to_y", "image_negatives": "y_to_x"}
 
@@ -32,17 +33,8 @@ def get_config(arg: str = "both"):
 
 
 def _emoji(config):
-    """A perceptron on 16 x 16 pixels, and the mean of word pieces."""
-    config.duration = "300 steps"
-    config.batch_size = 64
-    config.embed_dim = 64
-    config.data.image_size = 16
-    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
-    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
-    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
-    config.optimizer.learning_rate = 2e-3
-    config.schedule.warmup = "40 steps"
+    """Retrieval in an unseen style."""
+    recipes.emoji(config)
     style = {"source": "emoji:style", "captions": "{label}", "every": "100%"}
     config.evaluations.style = c.evaluation("retrieval", **style)
 
