@@ -51,7 +51,7 @@ def _bench_eval_flags(values) -> None:
     flags.DEFINE_integer("gallery", 20_000, "made-up items that they are ranked among", flag_values=values)
     flags.DEFINE_integer("width", 512, "width of the embeddings", flag_values=values)
     flags.DEFINE_integer("block", 1024, "rows of a block of scores", flag_values=values)
-    flags.DEFINE_integer("repeats", 3, "timings", flag_values=values)
+    flags.DEFINE_integer("repeats", 3, "timings; 1: compilation and all", flag_values=values)
 
 
 def _bench_eval(values) -> dict | None:

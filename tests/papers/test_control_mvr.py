@@ -60,7 +60,7 @@ def test_on_meshes_and_micro_batches():
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_the_slider_goes_from_the_piece_to_the_genre(tmp_path):
     metrics = run("control_mvr", workdir=tmp_path)
     name = "val/{}_{}/vector_{}_to_vector_2_{}_{}"

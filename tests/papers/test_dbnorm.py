@@ -133,7 +133,7 @@ def test_every_arm_is_a_config(arg):
     assert build_evaluations(config) or arg == "full"
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_the_config_claims(tmp_path):
     """Seeds 0 to 2: hubness at most .60 of raw's, the R@1 of both directions together .024 to .030 above."""
     metrics = run("dbnorm", "dual_is", workdir=tmp_path)

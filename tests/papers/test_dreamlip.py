@@ -106,7 +106,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("dreamlip", batch_size=16))
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_a_sentence_finds_its_picture(tmp_path):
     """Chance is 0.002; by how much more than with a caption cut short depends on the seed, see the config."""
     assert run("dreamlip", workdir=tmp_path)["val/test/text_to_series_R@1"] > 0.09

@@ -106,7 +106,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("fdt", batch_size=16, **{"objectives.fdt.codes": 16}))
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_matching_samples_share_codes(tmp_path):
     metrics = run("fdt", workdir=tmp_path)
     assert metrics["val/codes/matched_overlap"] > 1.3 * metrics["val/codes/other_overlap"]

@@ -141,7 +141,7 @@ def test_a_stream_without_tokens_is_named():
         token_sides(("image", "text"), features, {})
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_tokens_tell_apart_what_their_mean_does_not(tmp_path):
     recall = [run("filip", arg, workdir=tmp_path / arg)["val/test/series_to_text_R@1"] for arg in ("", "pooled")]
     assert recall[0] > 2 * recall[1] > 0.1

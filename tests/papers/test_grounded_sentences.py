@@ -44,7 +44,7 @@ def test_arguments():
         config_of("grounded_sentences", "words")
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_letters_learn_the_meaning_of_sentences_from_pictures(tmp_path):
     metrics = run("grounded_sentences", workdir=tmp_path)
     assert metrics["val/scenes/text_to_image_R@1"] > 0.15  # by chance 0.005

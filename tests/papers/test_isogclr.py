@@ -232,7 +232,7 @@ def test_meshes_and_micro_batches():
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_a_small_batch_suffices(tmp_path):
     """SogCLR at batch 32 finds the caption of a known concept in an unseen style; chance is 0.3 %."""
     assert run("isogclr", "sogclr", workdir=tmp_path)["val/style/image_to_text_R@1"] > 0.17

@@ -30,7 +30,7 @@ def test_arguments():
         config_of("lit", "shut")
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_a_locked_tower_is_worth_more_than_few_pairs(tmp_path):
     """R@1 over seeds 0, 1, 2: locked 0.41, from scratch 0.18."""
     run("lit", "tower", workdir=tmp_path / "tower")

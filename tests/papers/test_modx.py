@@ -100,7 +100,7 @@ def test_meshes_and_micro_batches():
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_what_is_remembered_costs_what_is_learned(tmp_path):
     """The older domain stays, and the newer one is learned less well than without the term."""
     run("modx", "old", workdir=tmp_path / "old")

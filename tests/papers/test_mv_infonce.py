@@ -42,7 +42,7 @@ def test_on_meshes_and_micro_batches():
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_mv_dhel_uses_more_dimensions(tmp_path):
     rank = {}
     for arm in ("mv_dhel_5", "pairwise_5"):

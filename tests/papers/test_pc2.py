@@ -152,7 +152,7 @@ def test_meshes_and_micro_batches():
     check_mesh(config, steps=3)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_wrong_pairs_are_found(tmp_path):
     """The remembered losses of wrong pairs are above those of right ones: area under the curve above 0.9."""
     run("pc2", workdir=tmp_path)

@@ -113,7 +113,7 @@ def test_meshes_and_micro_batches():
     check_mesh(config_of("primer", "labels", batch_size=16, embed_dim=8, **{"towers.text.width": 8}), steps=1)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_labels_by_their_names(tmp_path):
     """Of 68 groups' names the right one for 48 to 50 % of concepts never seen (seeds 0, 1, 2)."""
     assert run("primer", "labels", workdir=tmp_path)["val/subgroup/acc1"] > 0.35

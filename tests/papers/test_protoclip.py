@@ -212,7 +212,7 @@ def test_on_meshes_and_micro_batches():
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_beside_clip_on_the_emoji(tmp_path):
     """Known concepts in an unseen style, chance 0.003: training with prototypes learns."""
     metrics = run("protoclip", workdir=tmp_path)

@@ -57,7 +57,7 @@ def test_arguments():
         config_of("siglip", "half")
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_the_sigmoid_learns_from_small_batches(tmp_path):
     """At least three times chance (2.7 %) of R@10 for known concepts in an unseen style, batch 32."""
     assert run("siglip", "sigmoid", workdir=tmp_path)["val/style/image_to_text_R@10"] > 0.3

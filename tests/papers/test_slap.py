@@ -63,7 +63,7 @@ def test_unknown_arm():
         module("slap").get_config("byol")
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_both_kinds_of_terms_are_needed(tmp_path):
     """Predictions retrieve at batch 16 with both, not with either alone; projections do not retrieve."""
     found = {arm: run("slap", arm, workdir=tmp_path / arm) for arm in ("slap", "across", "within")}

@@ -177,7 +177,7 @@ def test_on_meshes_and_micro_batches():
     check_mesh(small(), steps=3)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_even_assignments_use_the_prototypes_and_a_softmax_does_not(tmp_path):
     """Perplexity of the nearest prototype over the last batch of 256, of 64 prototypes."""
     used = {}

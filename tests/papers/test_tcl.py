@@ -170,7 +170,7 @@ def test_meshes_and_micro_batches():
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_wrong_pairs_are_borne(tmp_path):
     """With 30 % of pairs wrong: R@1 of 1,000, chance 0.1 %, with and without the terms within a modality."""
     key = "val/test/vector_to_vector_2_R@1"

@@ -173,7 +173,7 @@ def test_every_arm_is_a_config(arg):
     assert build_evaluations(config) or arg == "full"
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_the_config_claims(tmp_path):
     """Seeds 0 to 2: .109 to .114 of one picture and caption, .133 to .137 of three and six, R^2 .95 to .98."""
     metrics = run("video_prh", workdir=tmp_path)

@@ -35,7 +35,7 @@ def test_the_stages_share_no_example():
     assert set(streams[0]) & set(streams[1]) == {"vector"}
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_audio_finds_text_through_pictures(tmp_path):
     first = tmp_path / "first"
     pictures = run("vipant", workdir=first)

@@ -52,7 +52,7 @@ def test_unknown_arm():
         module("xbt").get_config("older")
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_order_of_recalls(tmp_path):
     """Chance, the old model, new queries on the old gallery by a bridge trained on texts, the new model."""
     for model in ("old", "new"):

@@ -110,7 +110,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("xpool", batch_size=16))
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_frames_pooled_for_a_caption_beat_their_mean(tmp_path):
     recall = [run("xpool", arg, workdir=tmp_path / arg)["val/test/text_to_series_R@1"] for arg in ("", "mean")]
     assert recall[0] > recall[1] + 0.2
