@@ -22,6 +22,8 @@ Written by `python -m mmjax.experiments.papers`; a test checks that it is curren
 does, what differs from the paper and from its code, and what was measured how. `mmjax sweep` with the config's command
 repeats a result; `:full` is the paper's own recipe, for `mmjax plan`.
 
+{counts}
+
 | paper | mechanism | config | claim | result | verdict |
 |---|---|---|---|---|---|
 """
@@ -64,7 +66,16 @@ def table(folder: Path = FOLDER) -> str:
     """The text of configs/papers/README.md: a row for each config, by name."""
     papers = [read_paper(file) for file in sorted(folder.glob("*.py"))]
     rows = [_row(paper) for paper in sorted(papers, key=lambda paper: paper.name.lower())]
-    return HEAD + "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+    return HEAD.format(counts=_counts(papers)) + "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows
+    )
+
+
+def _counts(papers: list[Paper]) -> str:
+    """How often each verdict was given."""
+    given = [next(v for v in VERDICTS if paper.fields["Verdict"].startswith(v)) for paper in papers]
+    counts = ", ".join(f"{verdict} {given.count(verdict)}" for verdict in VERDICTS if verdict in given)
+    return f"Verdicts on {len(papers)} claims, each as tested in its small world: {counts}."
 
 
 def _row(paper: Paper) -> tuple[str, ...]:

@@ -52,7 +52,9 @@ def test_a_docstring_becomes_a_row(tmp_path):
     assert (found.name, found.title) == ("GRAM", "Gramian Learning | Alignment")
     assert found.fields["Does"] == "volumes of all modalities, sqrt(det G)."
     assert found.fields["Result"] == "gram 0.4 +- 0.1, pairs 0.3 +- 0.1 (three seeds)."
-    row = table(tmp_path).splitlines()[-1]
+    text = table(tmp_path)
+    assert "Verdicts on 1 claims, each as tested in its small world: partly holds 1.\n" in text
+    row = text.splitlines()[-1]
     cited = "Cicchetti et al. 2024, [arXiv 2412.11959](https://arxiv.org/abs/2412.11959)"
     assert row.startswith(f"| **GRAM**: Gramian Learning \\| Alignment ({cited}) | volumes of")
     assert row.endswith(
