@@ -29,11 +29,10 @@ def arguments(description: str, **counts: int) -> argparse.Namespace:
 
 def start_as_train() -> None:
     """Allocator settings and the cache of compiled programs as in `mmjax train`; may start this process again."""
-    from mmjax import cli
+    from mmjax.startup import start_jax, tune_allocator
 
-    values = argparse.Namespace(debug=False)
-    cli.tune_allocator()
-    cli._start_jax(values)
+    tune_allocator()
+    start_jax(argparse.Namespace(debug=False))
 
 
 def load_config(path: str, **changes):
