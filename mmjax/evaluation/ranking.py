@@ -99,8 +99,10 @@ def _best_correct(best, queries, gallery, similarity=sharded.similarity):
 
     def better(best):
         scores = jnp.where(same, similarity(queries, gallery), -jnp.inf)
-        at = jnp.argmax(scores, axis=1)  # the first of the largest
-        return _first((scores.max(axis=1), gallery["index"][at]), best)
+        top = scores.max(axis=1)
+        # The first of the largest; on CPUs two plain reductions take less than half the time of an argmax.
+        ties = same & (scores == top[:, None])
+        return _first((top, jnp.min(jnp.where(ties, gallery["index"][None, :], LAST), axis=1)), best)
 
     # Where rows lie in the order of their records, few blocks hold a correct item.
     return jax.lax.cond(jnp.any(same), better, lambda best: best, best)
