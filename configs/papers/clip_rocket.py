@@ -26,6 +26,7 @@ Verdict:  does not hold after 200 steps: no term helps the plain recipe, BarLIP'
 import itertools
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 METHODS = ("clip", "barlip", "siamlip", "byolip", "swalip")
 VIEWS = ("_2", "_3")  # strong ones, of either modality
@@ -40,19 +41,12 @@ def get_config(arg: str = "clip"):
     if method not in METHODS or plain not in ("", "plain") or (method, plain) == ("swalip", "plain"):
         raise ValueError(f"unknown argument {arg!r}: full, or one of {', '.join(METHODS)}, and ',plain' but for swalip")
     config = c.default()
+    recipes.emoji(config)
     config.duration = "200 steps"
-    config.batch_size = 64
-    config.embed_dim = 64
-    config.data.image_size = 16
-    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
     config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=128, depth=2)
-    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
     _objectives(config, method, strong=not plain, hidden=128)
     if not plain:
         _strong_views(config, token_dropout=0.2, crop=(0.6, 1.0))
-    config.optimizer.learning_rate = 2e-3
-    config.schedule.warmup = "40 steps"
     style = {"source": "emoji:style", "captions": "{label}", "every": "100%"}
     config.evaluations.style = c.evaluation("retrieval", **style)
     return config

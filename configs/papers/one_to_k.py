@@ -19,6 +19,7 @@ Verdict:  holds, in each of three seeds; with as many steps a random language se
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 LANGUAGES = ("en", "de", "fr", "ru")
 TEXTS = ("text", "text_2", "text_3", "text_4")
@@ -33,24 +34,18 @@ def get_config(arg: str = ""):
     if arg not in ARMS:
         raise ValueError(f"unknown argument {arg!r}: full, or one of {', '.join(ARMS)}")
     config = c.default()
+    recipes.emoji(config)
     config.duration = "400 steps"
     config.batch_size = 96
-    config.embed_dim = 64
-    config.data.image_size = 16
     config.data.tokenizer = "emoji-multilingual"
-    config.data.captions = (("{label}", 0.6), ("{label}, {tags}", 0.4))
     config.data.languages = LANGUAGES
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
-    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
     config.towers.text = c.tower("text", vocab_size=4096, context=16, width=64, depth=0, heads=2, pool="mean")
     if arg == "random":
         config.objectives.contrastive = c.objective("softmax")
     else:
         _all_languages(config)
         config.objectives.contrastive = _objective(arg)
-    config.optimizer.learning_rate = 2e-3
     config.optimizer.no_decay += "|token_embedding"
-    config.schedule.warmup = "40 steps"
     config.evaluations.languages = c.evaluation(
         "rank_consistency", source="emoji:style", captions="{label}", languages=LANGUAGES, streams=("image", "text")
     )

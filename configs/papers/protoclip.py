@@ -19,6 +19,7 @@ Verdict:  does not hold: prototypes help nowhere and cost 1.6 points for known e
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 ARMS = ("protoclip", "clip", "untranslated")
 
@@ -31,20 +32,14 @@ def get_config(arg: str = ""):
     if arg not in ARMS:
         raise ValueError(f"unknown argument {arg!r}: full, or one of {', '.join(ARMS)}")
     config = c.default()
+    recipes.emoji(config)
     config.duration = "400 steps"
     config.batch_size = 128
-    config.embed_dim = 64
-    config.data.image_size = 16
     config.data.captions = (("{label}", 0.5), ("{label}, {tags}", 0.4), ("{label}, {group}", 0.1))
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
-    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
-    config.towers.text = c.tower("text", vocab_size=2048, context=16, width=64, depth=0, heads=2, pool="mean")
     config.objectives.contrastive = c.objective("softmax")
     if arg != "clip":
         _prototypes(config, width=32, clusters=64, episode=40, back_translation=arg == "protoclip")
-    config.optimizer.learning_rate = 2e-3
     config.optimizer.no_decay += "|token_embedding"
-    config.schedule.warmup = "40 steps"
     for split in ("style", "unseen"):
         config.evaluations[split] = c.evaluation("retrieval", source=f"emoji:{split}", captions="{label}", every="100%")
     config.evaluations.group = c.evaluation(

@@ -21,6 +21,7 @@ Verdict:  partly holds: towers apart agree beyond chance and untrained towers, a
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 LANGUAGES = ("en", "de", "es", "fr", "ja", "ru")
 PAIRS = {"image": ("image", "image_2"), "text": ("text", "text_2")}
@@ -58,18 +59,12 @@ def _objectives(config, together):
 
 def _emoji(config):
     """Pictures of 16 x 16 pixels in three styles; captions in six languages."""
-    config.duration = "300 steps"
+    recipes.emoji(config)
     config.batch_size = 128
-    config.embed_dim = 64
-    config.data.image_size = 16
     config.data.captions = (("{label}, {tags}", 1.0),)
     config.data.languages = LANGUAGES
     config.data.tokenizer = "emoji-multilingual"
-    config.data.augment.affine = c.augment("affine", scale=(0.75, 1.2), aspect=0.1, shift=0.09, rotate=10.0)
-    config.towers.image = c.tower("mlp", image_size=16, shrink=1, width=256, depth=2)
     config.towers.text = c.tower("text", vocab_size=4096, context=16, width=64, depth=0, heads=2, pool="mean")
-    config.optimizer.learning_rate = 2e-3
-    config.schedule.warmup = "40 steps"
 
 
 def _full(config):

@@ -92,12 +92,13 @@ def _check_evaluations(config: ConfigDict) -> None:
     from mmjax.evaluation.kinds import build_evaluations
     from mmjax.objectives import build_objective
 
+    objective = build_objective(config, examples=1)
     for name, evaluation in build_evaluations(config).items():
         where = f"config.evaluations.{name}"
         parse_duration(evaluation.every, where=f"{where}.every")
         check_features(config, getattr(evaluation, "streams", ()), f"{where}.streams")
         if hasattr(evaluation, "objective"):
-            evaluation.check(build_objective(config, examples=1).part(evaluation.objective))
+            evaluation.check(objective.part(evaluation.objective))
 
 
 def _check_towers(config: ConfigDict) -> None:
