@@ -114,9 +114,8 @@ def _full():
     config.data.context = 77
     config.data.threads = 16
     config.data.augment.weak = c.augment("crop", scale=(0.5, 1.0))
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/16", act="quick_gelu", **lean)
+    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, act="quick_gelu", **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/16", act="quick_gelu", **recipes.LEAN)
     _objectives(config, "clip", strong=True, hidden=4096)
     _strong_views(config, token_dropout=0.2, crop=(0.1, 1.0))
     config.optimizer.learning_rate = 5e-4

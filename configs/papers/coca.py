@@ -22,6 +22,7 @@ Verdict:  holds, in each of three seeds, at as many steps, each 1.7 times as lon
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 TEST = "synthetic:test,side=32,count=1000"
 
@@ -64,12 +65,11 @@ def _full():
     config.data.image_size = 288
     config.data.context = 64
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "B/18", image_size=288, pool="map", **lean)
-    config.towers.text = c.tower("text", "B", vocab_size=64_000, context=64, pool="cls", **lean)
+    config.towers.image = c.tower("vit", "B/18", image_size=288, pool="map", **recipes.LEAN)
+    config.towers.text = c.tower("text", "B", vocab_size=64_000, context=64, pool="cls", **recipes.LEAN)
     config.objectives.contrastive = c.objective("softmax", weight=1.0, temperature=0.07)
     config.objectives.captioning = c.objective(
-        "captioning", weight=2.0, vocabulary=64_000, queries=256, depth=12, heads=12, block=4, **lean
+        "captioning", weight=2.0, vocabulary=64_000, queries=256, depth=12, heads=12, block=4, **recipes.LEAN
     )
     config.optimizer.name = "adafactor"
     config.optimizer.learning_rate = 8e-4

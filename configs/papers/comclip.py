@@ -20,6 +20,7 @@ Verdict:  partly holds: a model of single things, to which whole pictures say no
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 TEST = "synthetic:test,things=2,side=32,count=1000"
 # Every part of a caption, and the box that shows it: the first thing, the second, both.
@@ -71,9 +72,8 @@ def _full():
     config.data.tokenizer = "clip"
     config.data.image_size = 224
     config.data.context = 77
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-L/14", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-L/14", act="quick_gelu", **lean)
+    config.towers.image = c.tower("vit", "clip-L/14", image_size=224, act="quick_gelu", **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-L/14", act="quick_gelu", **recipes.LEAN)
     config.objectives.contrastive = c.objective("softmax")
     config.optimizer.learning_rate = 4e-4
     config.schedule.warmup = "2000 steps"

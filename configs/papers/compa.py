@@ -20,6 +20,7 @@ Verdict:  holds: four times the group score at a higher R@1 where both orders ar
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 ARMS = {"": 0, "vanilla": 0, "sorted": 1, "sorted_vanilla": 1}
 WORLD = "events=100,order=0.35,said=0.15"
@@ -71,9 +72,10 @@ def _full():
     config.data.audio.update({"sample_rate": 16000, "seconds": 10.0})
     del config.streams.image
     config.streams.audio = "audio"
-    lean = {"scan": True, "remat": "full"}
-    config.towers.audio = c.tower("ast", "B", sample_rate=16000, **lean)
-    config.towers.text = c.tower("text", "B", vocab_size=32_000, context=77, pool="mean", mask_padding=True, **lean)
+    config.towers.audio = c.tower("ast", "B", sample_rate=16000, **recipes.LEAN)
+    config.towers.text = c.tower(
+        "text", "B", vocab_size=32_000, context=77, pool="mean", mask_padding=True, **recipes.LEAN
+    )
     negatives = ("text_2", "text_3", "text_4")
     for number, stream in enumerate(negatives):
         config.streams[stream] = "text"

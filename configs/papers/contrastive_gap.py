@@ -56,9 +56,8 @@ def _full(config):
     config.data.tokenizer = "clip"
     config.data.image_size = 224
     config.data.context = 77
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **lean)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **recipes.LEAN)
     config.optimizer.learning_rate = 1e-6
     config.optimizer.weight_decay = 0.1
 

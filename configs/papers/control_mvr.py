@@ -16,6 +16,7 @@ Verdict:  holds on the means of three seeds; both losses are needed, for an untr
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 VIDEO, MUSIC = "vector", "vector_2"
 WORLD = "shared=16,widths=64/64,noise=0.5,classes=8,spread=0.7,sigma=0.7"
@@ -75,9 +76,8 @@ def _full():
     config.data.audio.seconds = 10.0
     del config.streams.image, config.streams.text
     config.streams.update({"video": "video", "audio": "audio"})
-    lean = {"scan": True, "remat": "full"}
-    config.towers.video = c.tower("video", "B/16", image_size=224, **lean)
-    config.towers.audio = c.tower("ast", "B", **lean)
+    config.towers.video = c.tower("video", "B/16", image_size=224, **recipes.LEAN)
+    config.towers.audio = c.tower("ast", "B", **recipes.LEAN)
     _two_spaces(config, "video", "audio", hidden=512)
     config.optimizer.learning_rate = 1e-4
     return config

@@ -21,6 +21,7 @@ Verdict:  does not hold, and for slip is the other way round: inverted queries c
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 # Colour and place go unsaid: what the loss between modalities leaves open.
 CAPTION = "a photo of a {size} {shape}"
@@ -73,7 +74,7 @@ def _full():
     config.data.tokenizer = "clip"
     config.data.image_size = 224
     config.data.context = 77
-    lean = {"scan": True, "remat": "full", "act": "quick_gelu"}
+    lean = recipes.LEAN | {"act": "quick_gelu"}
     config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **lean)
     config.towers.text = c.tower("text", "clip-B/32", **lean)
     config.objectives.contrastive = c.objective("softmax")

@@ -16,6 +16,7 @@ Verdict:  does not hold: in a space whose classes have cosines about 0 the weigh
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 ARMS = {"clip": None, "cwcl": 1.0, "sharp": 8.0}
 STREAMS = ("vector", "vector_2")
@@ -64,10 +65,8 @@ def _full():
     config.data.context = 77
     del config.streams.image
     config.streams.audio = "audio"
-    config.towers.text = c.tower("text", "B", vocab_size=32_000, context=77, pool="mean", scan=True, remat="full")
-    config.towers.audio = c.tower(
-        "audio_conv", "whisper-small", sample_rate=16_000, frames=1500, scan=True, remat="full"
-    )
+    config.towers.text = c.tower("text", "B", vocab_size=32_000, context=77, pool="mean", **recipes.LEAN)
+    config.towers.audio = c.tower("audio_conv", "whisper-small", sample_rate=16_000, frames=1500, **recipes.LEAN)
     config.objectives.contrastive = c.objective("weighted", streams=("text", "audio"))
     config.optimizer.rules = (("model/text(_projection)?/", 0.0, 0.0),)
     config.optimizer.learning_rate = 5e-5

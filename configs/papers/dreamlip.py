@@ -66,9 +66,8 @@ def _full():
     config.data.context = 77
     config.data.image_size = 224
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-B/16", **lean)
+    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/16", **recipes.LEAN)
     config.data.captions = (("{txt}", 1.0),)
     _sentences(config, 4, "image")
     config.optimizer.learning_rate = 5e-4

@@ -20,6 +20,7 @@ Verdict:  partly holds: by its own score it is 7 points above pairs scored so an
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 STREAMS = ("vector", "vector_2", "vector_3")
 WORLD = "shared=16,widths=64/64/64,noise=0.5"
@@ -76,10 +77,9 @@ def _full():
     config.data.streams.text_2 = c.stream("text", captions=(("{subtitle}", 1.0),))
     del config.streams.image
     config.streams.update({"video": "video", "audio": "audio", "text_2": "text"})
-    lean = {"scan": True, "remat": "full"}
-    config.towers.video = c.tower("video", "g/14", image_size=224, **lean)
-    config.towers.audio = c.tower("ast", "B", **lean)
-    config.towers.text = c.tower("text", "B", vocab_size=30_522, context=40, pool="cls", **lean)
+    config.towers.video = c.tower("video", "g/14", image_size=224, **recipes.LEAN)
+    config.towers.audio = c.tower("ast", "B", **recipes.LEAN)
+    config.towers.text = c.tower("text", "B", vocab_size=30_522, context=40, pool="cls", **recipes.LEAN)
     config.objectives.gram = c.objective("gram", streams=("text", "video", "audio", "text_2"), impl="blockwise")
     config.optimizer.learning_rate = 2e-5
     config.optimizer.weight_decay = 0.01

@@ -21,6 +21,7 @@ import itertools
 from pathlib import Path
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 CONTEXT = 48
 # Sentences of the made-up scenes in pairs, scored by what both scenes share; `python THIS_FILE` writes it.
@@ -67,7 +68,7 @@ def _full():
     config.embed_dim = 2048
     config.data.source = "data/coco-train/{00000..00112}.tar"
     config.data.image_size = 224
-    config.towers.image = c.tower("vit", "B/16", image_size=224, pool="mean", scan=True, remat="full")
+    config.towers.image = c.tower("vit", "B/16", image_size=224, pool="mean", **recipes.LEAN)
     _sentences(config, 256, width=1024)
     config.optimizer.rules = (("model/image/", 0.0, 0.0),)
     config.optimizer.learning_rate = 1e-4

@@ -47,9 +47,7 @@ def _full(config):
     config.data.source = "data/flickr30k-train/{00000..00029}.tar"
     config.data.tokenizer = "tokenizer.json"
     config.data.context = 64
-    config.towers.image = c.tower(
-        "vit", "B/16", image_size=224, pool="mean", projection="affine", scan=True, remat="full"
-    )
+    config.towers.image = c.tower("vit", "B/16", image_size=224, pool="mean", projection="affine", **recipes.LEAN)
     config.data.image_size = 224
     config.towers.text = c.tower("gru", vocab_size=16_384, context=64, width=1024)
     config.optimizer.learning_rate = 2e-4

@@ -18,6 +18,7 @@ Verdict:  partly holds: SDM is 7.5 points of mAP above InfoNCE with repeats, mos
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 ARMS = {
     "sdm": ("sdm", {"temperature": 0.02}),
@@ -68,9 +69,8 @@ def _full():
     config.data.image_size = 224
     config.data.context = 77
     config.data.augment.flip = c.augment("flip", probability=0.5)
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/16", act="quick_gelu", **lean)
+    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, act="quick_gelu", **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/16", act="quick_gelu", **recipes.LEAN)
     config.objectives.identities = c.objective("sdm", temperature=0.02)
     config.optimizer.learning_rate = 1e-5
     return config

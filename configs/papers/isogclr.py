@@ -66,9 +66,8 @@ def _full():
     config.data.context = 77
     config.data.threads = 16
     config.data.augment.crop = c.augment("crop", scale=(0.9, 1.0))
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-B/32", **lean)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", **recipes.LEAN)
     steps = 33 * 9_187_328 // 2048
     config.objectives.contrastive = c.objective("fastclip", gamma=0.2, gamma_steps=steps // 2, rho=8.5)
     config.optimizer.learning_rate = 4e-4

@@ -15,6 +15,7 @@ Verdict:  holds.
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 # What pictures, texts and second pictures see of one cause; two pictures of a cause stand for a labelled set.
 VIEWS = "shared=16,widths=64/48/64,noise=0.5"
@@ -73,10 +74,9 @@ def _full():
     config.data.image_size = 288
     config.data.context = 16
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "g/14", image_size=280, pool="map", projection="none", **lean)
+    config.towers.image = c.tower("vit", "g/14", image_size=280, pool="map", projection="none", **recipes.LEAN)
     config.data.image_size = 280
-    config.towers.text = c.tower("text", "L", vocab_size=32_000, context=16, pool="mean", **lean)
+    config.towers.text = c.tower("text", "L", vocab_size=32_000, context=16, pool="mean", **recipes.LEAN)
     config.objectives.contrastive = c.objective("softmax")
     config.optimizer.name = "adafactor"
     config.optimizer.rules = (("model/image/", 0.0, 0.0),)

@@ -20,6 +20,7 @@ Verdict:  does not hold: short captions beside long ones help both by up to 7 po
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 LONG, SHORT = "{label}, {tags}", "{label}"
 ARMS = ("", "whole", "long", "full")
@@ -75,7 +76,7 @@ def _full():
     config.data.captions = (("{long}", 1.0),)
     config.streams.text_2 = "text"
     config.data.streams.text_2 = c.stream("text", captions=(("{short}", 1.0),))
-    lean = {"scan": True, "remat": "full", "act": "quick_gelu"}
+    lean = recipes.LEAN | {"act": "quick_gelu"}
     config.towers.image = c.tower("vit", "clip-B/16", image_size=224, **lean)
     config.towers.text = c.tower("text", "clip-B/16", **{"context": 248, "frozen_positions": 20} | lean)
     config.objectives.long_text = c.objective("long_text", components=32, temperature=0.01)

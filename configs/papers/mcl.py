@@ -20,6 +20,7 @@ Verdict:  holds
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 WORLD = "values=10/10,strengths=2/0.7,width=40,noise=0.5"
 ARMS = ("stage_0", "stage_1", "control")
@@ -98,7 +99,7 @@ def _full():
     config.data.augment.grayscale = c.augment("grayscale")
     del config.streams.text
     config.streams.image_2 = "image"
-    config.towers.image = c.tower("vit", "S/4", image_size=32, pool="mean", scan=True, remat="full")
+    config.towers.image = c.tower("vit", "S/4", image_size=32, pool="mean", **recipes.LEAN)
     config.objectives.contrastive = c.objective("supervised", streams=("image", "image_2"), temperature=0.5)
     return config
 

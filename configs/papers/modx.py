@@ -17,6 +17,7 @@ Verdict:  partly holds: what is remembered (4 points) is paid for with what is n
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 STREAMS = ("vector", "vector_2")
 # The older domain, and the newer one: latents moved a long way.
@@ -80,9 +81,8 @@ def _full():
     config.data.image_size = 224
     config.data.context = 77
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-B/32", **lean)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", **recipes.LEAN)
     config.objectives.contrast = c.objective("softmax")
     _remember(config, ("image", "text"), weight=20.0)
     config.optimizer.learning_rate = 1e-6

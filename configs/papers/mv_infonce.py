@@ -18,6 +18,7 @@ Verdict:  holds, in each of three seeds; a probe of the classes reads 100 % in e
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 FORMS = ("mv_dhel", "mv_infonce", "pairwise")
 WIDTH = 48
@@ -81,7 +82,7 @@ def _full():
     del config.streams.text
     for stream in streams:
         config.streams[stream] = "image"
-    config.towers.image = c.tower("vit", "S/4", image_size=32, pool="mean", scan=True, remat="full")
+    config.towers.image = c.tower("vit", "S/4", image_size=32, pool="mean", **recipes.LEAN)
     config.objectives.views = _objective("mv_dhel", streams)
     config.optimizer.name = "sgd"
     config.optimizer.learning_rate = 1.0

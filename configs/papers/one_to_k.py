@@ -82,9 +82,10 @@ def _full():
     for stream, language in zip(texts, ("en", "de", "fr", "cs", "zh", "ja"), strict=True):
         config.streams[stream] = "text"
         config.data.streams[stream] = c.stream("text", languages=(language,))
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "B/16", image_size=224, **lean)
-    config.towers.text = c.tower("text", "B", vocab_size=250_002, context=64, pool="cls", mask_padding=True, **lean)
+    config.towers.image = c.tower("vit", "B/16", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower(
+        "text", "B", vocab_size=250_002, context=64, pool="cls", mask_padding=True, **recipes.LEAN
+    )
     config.objectives.contrastive = c.objective("one_to_k", streams=("image", *texts))
     config.optimizer.learning_rate = 1e-4
     config.optimizer.weight_decay = 0.01

@@ -24,6 +24,7 @@ Verdict:  partly holds: wrong pairs are found and R@1 is far above plain trainin
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 STREAMS = ("vector", "vector_2")
 DATA = "shared=16,widths=64/48,noise=0.3"
@@ -73,9 +74,8 @@ def _full():
     config.data.image_size = 224
     config.data.context = 77
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "B/16", image_size=224, **lean)
-    config.towers.text = c.tower("text", "S", context=77, vocab_size=49408, **lean)
+    config.towers.image = c.tower("vit", "B/16", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "S", context=77, vocab_size=49408, **recipes.LEAN)
     warmup = 5 * 29_000 * 5 // 128
     config.objectives.hinge = c.objective("pseudo_captions", classes=2048, entropy=1.0, warmup=warmup)
     config.optimizer.learning_rate = 2e-4

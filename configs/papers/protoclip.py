@@ -70,9 +70,8 @@ def _full():
     config.data.context = 77
     config.data.threads = 16
     config.data.augment.crop = c.augment("crop", scale=(0.5, 1.0))
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-B/16", **lean)
+    config.towers.image = c.tower("vit", "clip-B/16", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/16", **recipes.LEAN)
     config.objectives.contrastive = c.objective("softmax")
     _prototypes(config, width=128, clusters=20_000, episode=390, iterations=20)
     config.optimizer.learning_rate = 5e-4

@@ -20,6 +20,7 @@ Verdict:  partly holds: edits as hard negatives help both, in each of three seed
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 # Three captions that say the same of other things: the relation turned round, colours or shapes exchanged.
 EDITS = (
@@ -94,9 +95,8 @@ def _full():
     config.data.video.frames = 12
     del config.streams.image
     config.streams.video = "video"
-    lean = {"scan": True, "remat": "full"}
-    config.towers.video = c.tower("video", "clip-B/16", image_size=224, frames=12, temporal_depth=4, **lean)
-    config.towers.text = c.tower("text", "clip-B/16", **lean)
+    config.towers.video = c.tower("video", "clip-B/16", image_size=224, frames=12, temporal_depth=4, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/16", **recipes.LEAN)
     for n in range(2, 7):
         config.streams[f"text_{n}"] = "text"
         config.data.streams[f"text_{n}"] = c.stream("text", captions=((f"{{edit_{n - 1}}}", 1.0),))

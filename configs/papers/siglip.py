@@ -52,9 +52,8 @@ def _full():
     config.data.resize = "squash"
     config.data.context = 64
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "siglip-B/16", image_size=224, projection="none", **lean)
-    config.towers.text = c.tower("text", "siglip-B", context=64, projection="affine", **lean)
+    config.towers.image = c.tower("vit", "siglip-B/16", image_size=224, projection="none", **recipes.LEAN)
+    config.towers.text = c.tower("text", "siglip-B", context=64, projection="affine", **recipes.LEAN)
     config.objectives.contrastive = c.objective("sigmoid", temperature=0.1, bias=-10.0)
     config.optimizer.name = "adafactor"
     config.optimizer.weight_decay = 0.1

@@ -20,6 +20,7 @@ Verdict:  partly holds: both terms are needed, batch 16 does nearly as well as 1
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 AUDIO, TEXT = "vector", "vector_2"
 # Weight of the terms between the modalities; the rest is that of the terms within each.
@@ -88,9 +89,10 @@ def _full():
     config.data.audio.update({"sample_rate": 16000, "seconds": 10.0})
     config.streams.audio = "audio"
     del config.streams.image
-    lean = {"scan": True, "remat": "full"}
-    config.towers.audio = c.tower("ast", "B", sample_rate=16000, frames=1000, **lean)
-    config.towers.text = c.tower("text", "B", context=77, vocab_size=50265, mask_padding=True, pool="mean", **lean)
+    config.towers.audio = c.tower("ast", "B", sample_rate=16000, frames=1000, **recipes.LEAN)
+    config.towers.text = c.tower(
+        "text", "B", context=77, vocab_size=50265, mask_padding=True, pool="mean", **recipes.LEAN
+    )
     _predict(config, ("audio", "text"), hidden=4096, across=0.5)
     config.optimizer.learning_rate = 1e-4
     config.schedule.warmup = "5%"

@@ -18,6 +18,7 @@ Verdict:  holds; the probe's difference is small on data this easy
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 WORLD = "map=same,shared=32,widths=32/32,noise=0.5,classes=10,spread=1,sigma=0.5"
 
@@ -71,7 +72,7 @@ def _full():
         config.streams[view] = "image"
         config.data.streams[view] = c.stream("image", augment=("large" if n < 2 else "small", *shared))
         config.heads[f"{view}_projected"] = c.head("mlp", stream=view, hidden=2048)
-    config.towers.image = c.tower("vit", "S/16", image_size=224, pool="mean", scan=True, remat="full")
+    config.towers.image = c.tower("vit", "S/16", image_size=224, pool="mean", **recipes.LEAN)
     config.objectives.swav = c.objective(
         "swav", streams=tuple(f"{view}_projected" for view in views), prototypes=3000, frozen_steps=313
     )

@@ -19,6 +19,7 @@ Verdict:  does not hold: no difference, seed by seed within 2 points for attenti
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 # The patches in the shared space, whose mean is the picture's embedding, against the text: what is relevant to it.
 RELEVANCE = ("patches", "text")
@@ -77,10 +78,9 @@ def _full():
     config.data.image_size = 224
     config.data.context = 77
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "B/16", image_size=224, pool="mean", **lean)
-    config.towers.text = c.tower("text", "clip-B/16", pool="cls", **lean)
-    _losses(config, "", vocabulary=49_408, heads=8, depth=6, **lean)
+    config.towers.image = c.tower("vit", "B/16", image_size=224, pool="mean", **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/16", pool="cls", **recipes.LEAN)
+    _losses(config, "", vocabulary=49_408, heads=8, depth=6, **recipes.LEAN)
     config.objectives.captioning.block = 7
     config.objectives.masked_image.heads = 12
     config.optimizer.learning_rate = 1e-3

@@ -17,6 +17,7 @@ Verdict:  holds, in each of three seeds.
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 STREAMS = ("vector", "vector_2", "vector_3")
 ARMS = {
@@ -73,9 +74,8 @@ def _full():
     config.data.audio.sample_rate = 16_000
     config.data.audio.seconds = 30.0
     config.streams.audio = "audio"
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-L/14", image_size=224, projection="affine", **lean)
-    config.towers.audio = c.tower("audio_conv", "whisper-large", projection="affine", **lean)
+    config.towers.image = c.tower("vit", "clip-L/14", image_size=224, projection="affine", **recipes.LEAN)
+    config.towers.audio = c.tower("audio_conv", "whisper-large", projection="affine", **recipes.LEAN)
     config.towers.text = c.tower(
         "text", vocab_size=250_002, context=64, width=1024, depth=1, heads=16, pool="mean", projection="affine"
     )

@@ -20,6 +20,7 @@ Verdict:  does not hold on this toy, whose second views are dropout's: the terms
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 STREAMS = ("vector", "vector_2")
 DATA = "shared=16,widths=64/48,noise=0.2,classes=20"
@@ -101,10 +102,9 @@ def _full():
     config.data.threads = 16
     config.data.augment.crop = c.augment("crop", scale=(0.5, 1.0))
     config.data.augment.flip = c.augment("flip", probability=0.5)
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "B/16", image_size=256, pool="cls", **lean)
+    config.towers.image = c.tower("vit", "B/16", image_size=256, pool="cls", **recipes.LEAN)
     config.towers.text = c.tower(
-        "text", "B", depth=6, context=25, vocab_size=30522, pool="mean", mask_padding=True, **lean
+        "text", "B", depth=6, context=25, vocab_size=30522, pool="mean", mask_padding=True, **recipes.LEAN
     )
     _triple(config, queue=65536, alpha=0.4, alpha_steps=4_000_000 // 512)
     config.optimizer.learning_rate = 1e-4

@@ -77,9 +77,8 @@ def _full(config):
     config.data.image_size = 224
     config.data.context = 77
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-L/14", image_size=224, **lean)
-    config.towers.text = c.tower("text", "clip-L/14", **lean)
+    config.towers.image = c.tower("vit", "clip-L/14", image_size=224, **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-L/14", **recipes.LEAN)
     config.optimizer.learning_rate = 1e-3
     config.schedule.warmup = "2000 steps"
 

@@ -16,6 +16,7 @@ Verdict:  holds
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 IMAGE, TEXT, AUDIO = "vector", "vector_2", "vector_3"
 WORLD = "shared=12,widths=64/64/64,noise=0.4"
@@ -73,10 +74,9 @@ def _full():
     config.data.audio.sample_rate = 16_000
     config.data.audio.seconds = 10.0
     config.streams.audio = "audio"
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **lean)
-    config.towers.audio = c.tower("ast", "B", **lean)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **recipes.LEAN)
+    config.towers.audio = c.tower("ast", "B", **recipes.LEAN)
     config.objectives.contrastive = c.objective("softmax", streams=("image", "audio"))
     config.optimizer.rules = (("^model/(image|text)(_projection)?/", 0.0, 0.0),)
     config.optimizer.learning_rate = 2e-4

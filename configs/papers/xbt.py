@@ -17,6 +17,7 @@ Verdict:  holds: texts alone suffice, and noise helps by two points.
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 IMAGE, TEXT = "vector", "vector_2"
 DATA = "shared=24,widths=64/48,noise=0.35"
@@ -94,13 +95,12 @@ def _full(old: str):
     config.batch_size = 8192
     config.embed_dim = 768
     config.data.source = "data/{00000..00999}.tar"
-    config.data.tokenizer = "tokenizer.json"
+    config.data.tokenizer = "clip"
     config.data.image_size = 224
     config.data.context = 77
     config.data.threads = 16
-    lean = {"scan": True, "remat": "full"}
     del config.streams.image
-    config.towers.text = c.tower("text", "clip-L/14", **lean)
+    config.towers.text = c.tower("text", "clip-L/14", act="quick_gelu", **recipes.LEAN)
     _bridge(config, "text", old, sigma=0.1, hidden=2048, width=512)
     config.optimizer.learning_rate = 1e-4
     return config

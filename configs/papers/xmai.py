@@ -18,6 +18,7 @@ Verdict:  partly holds: insertion lowers MRR and true attributes raise it, in al
 """
 
 from mmjax import config as c
+from mmjax.experiments import recipes
 
 TEST = "synthetic:test,things=2,side=32,count=1000"
 PLAIN = "a {shape} {relation} a {shape_2}"
@@ -72,9 +73,8 @@ def _full():
     config.data.tokenizer = "clip"
     config.data.image_size = 224
     config.data.context = 77
-    lean = {"scan": True, "remat": "full"}
-    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **lean)
-    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **lean)
+    config.towers.image = c.tower("vit", "clip-B/32", image_size=224, act="quick_gelu", **recipes.LEAN)
+    config.towers.text = c.tower("text", "clip-B/32", act="quick_gelu", **recipes.LEAN)
     config.objectives.contrastive = c.objective("softmax")
     config.optimizer.learning_rate = 5e-4
     config.schedule.warmup = "2000 steps"

@@ -22,7 +22,7 @@ REMAT = {
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """The options that all transformer encoders share; see `ViT` for their meaning."""
+    """The options that all transformer encoders share; see `trunk.Transformer` for their meaning."""
 
     width: int
     depth: int

@@ -4,6 +4,7 @@ Parameters, W = width:
 
     token_embedding                   (vocab_size, W)
     position_embedding                (context, W), position "learned"
+    pre_norm/{scale,bias}             (W,), with pre_norm
     blocks/... or blocks_0/...        see blocks.py
     norm/{scale,bias}                 (W,)
     pool/...                          with pool "map", see pooling.py
@@ -22,23 +23,18 @@ from mmjax.encoders.options import check_choice, check_multiple
 from mmjax.encoders.pooling import MapPool, first_position, mean_pool
 from mmjax.encoders.positions import add_positions, sincos_1d
 from mmjax.encoders.spec import Spec
+from mmjax.encoders.trunk import Transformer
 from mmjax.errors import UserError
 
-POOLS = ("eot", "last", "mean", "map", "cls")
 POSITIONS = ("learned", "sincos1d", "none")
 
 
-class TextTransformer(nn.Module):
-    """Text transformer: token ids (B, L) to `Features`.
+class TextTransformer(Transformer):
+    """Text transformer: token ids (B, L) to `Features`. With depth 0 it is a bag of embedded pieces.
 
     Attributes:
         vocab_size: number of token ids.
         context: greatest length of a text in tokens.
-        width: width of the residual stream.
-        depth: number of transformer blocks; 0 makes a bag of embedded pieces.
-        heads: number of attention heads.
-        mlp_ratio: hidden units of the MLP as a multiple of width.
-        mlp_dim: hidden units of the MLP; 0 takes mlp_ratio.
         causal: whether a token sees only itself and earlier ones (CLIP), or all (SigLIP).
         pool: eot: at the first eot_id (CLIP); last: at the end (SigLIP); mean; map; cls: a token behind (CoCa).
         eot_id: id of the end-of-text token, which pool eot looks for.
@@ -46,25 +42,12 @@ class TextTransformer(nn.Module):
         mask_padding: whether attention skips padding; CLIP and SigLIP do not.
         position: learned, sincos1d or none.
         frozen_positions: the first so many learned positions stay as they are (Long-CLIP: 20).
-        act: gelu (exact), gelu_tanh, quick_gelu (OpenAI's weights) or swiglu (gated; mlp_dim units each way).
-        norm: layer or rms.
-        norm_eps: added to the mean square in norms (CLIP 1e-5, SigLIP 1e-6).
-        qk_norm: whether each head's queries and keys are normed.
-        layer_scale: initial value of learned scales of residual branches; 0 for none.
-        dropout: rate of zeros in the embeddings and in the outputs of residual branches.
-        drop_path: rate of skipping a residual branch in the last block, from 0 in the first linearly.
-        scan: whether blocks are one scanned block, which compiles faster and runs about as fast.
-        remat: what backward keeps. none: all; full: a block's input; dots: and products with parameters; all_dots.
-        dtype: dtype of activations, float32 or bfloat16.
     """
 
+    width: int = 512
+    heads: int = 8
     vocab_size: int = 49408
     context: int = 77
-    width: int = 512
-    depth: int = 12
-    heads: int = 8
-    mlp_ratio: float = 4.0
-    mlp_dim: int = 0
     causal: bool = True
     pool: str = "eot"
     eot_id: int = 49407
@@ -72,21 +55,11 @@ class TextTransformer(nn.Module):
     mask_padding: bool = False
     position: str = "learned"
     frozen_positions: int = 0
-    act: str = "gelu"
-    norm: str = "layer"
-    norm_eps: float = 1e-6
-    qk_norm: bool = False
-    layer_scale: float = 0.0
-    dropout: float = 0.0
-    drop_path: float = 0.0
-    scan: bool = False
-    remat: str = "none"
-    dtype: str = "float32"
+
+    pools = ("eot", "last", "mean", "map", "cls")
 
     def __post_init__(self):
         super().__post_init__()
-        Spec.of(self)
-        check_choice("TextTransformer.pool", self.pool, POOLS)
         check_choice("TextTransformer.position", self.position, POSITIONS)
         if self.position == "sincos1d":
             check_multiple("TextTransformer.width", self.width, 2, "sincos1d's")
@@ -120,6 +93,8 @@ class TextTransformer(nn.Module):
         if self.pool == "cls":
             tokens, seen = self._with_class(tokens), jnp.pad(mask, ((0, 0), (0, 1)), constant_values=True)
         bias = attention_bias(seen, causal_length=self.causal * tokens.shape[1])
+        if self.pre_norm:
+            tokens = spec.make_norm("pre_norm")(tokens)
         tokens = dropout(tokens, self.dropout, keys_for(keys, "embedding"))
         tokens = spec.make_norm("norm")(apply_blocks(spec, tokens, bias, keys))
         return Features(self._pool(spec, tokens, x, mask).astype(jnp.float32), tokens[:, : x.shape[1]], mask)

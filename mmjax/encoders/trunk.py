@@ -1,4 +1,4 @@
-"""From tokens to features: the part that all transformer encoders share but the text transformer's."""
+"""The options that all transformer encoders share, and the road from tokens to features, which most take."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -21,15 +21,15 @@ class Transformer(nn.Module):
 
     Attributes:
         width: width of the residual stream.
-        depth: number of transformer blocks.
+        depth: number of transformer blocks; 0 leaves the embedded tokens as they are.
         heads: number of attention heads.
         mlp_ratio: hidden units of the MLP as a multiple of width.
         mlp_dim: hidden units of the MLP; 0 takes mlp_ratio.
-        pre_norm: whether the tokens are normed before the blocks.
-        pool: cls: a class token; mean: mean of the real tokens; map: attention by a learned probe.
-        act: gelu (exact), gelu_tanh, quick_gelu or swiglu (gated; mlp_dim units each way).
+        pre_norm: whether the tokens are normed before the blocks (those of CLIP's ViT are).
+        pool: cls: a class token; mean: mean of the real tokens; map: attention by a learned probe (SigLIP).
+        act: gelu (exact), gelu_tanh, quick_gelu (OpenAI's weights) or swiglu (gated; mlp_dim units each way).
         norm: layer or rms.
-        norm_eps: added to the mean square in norms.
+        norm_eps: added to the mean square in norms (CLIP 1e-5, SigLIP 1e-6).
         qk_norm: whether each head's queries and keys are normed.
         layer_scale: initial value of learned scales of residual branches; 0 for none.
         dropout: rate of zeros in the embeddings and in the outputs of residual branches.
@@ -57,10 +57,12 @@ class Transformer(nn.Module):
     remat: str = "none"
     dtype: str = "float32"
 
+    pools = POOLS
+
     def __post_init__(self):
         super().__post_init__()
         Spec.of(self)
-        check_choice(f"{type(self).__name__}.pool", self.pool, POOLS)
+        check_choice(f"{type(self).__name__}.pool", self.pool, self.pools)
 
     def _class_token(self):
         """The class token (1, 1, W), or None; learned positions are the other tokens' alone."""

@@ -22,76 +22,40 @@ from mmjax.encoders.pixels import normalised
 from mmjax.encoders.positions import add_positions, resize_positions, sincos_1d, sincos_2d
 from mmjax.encoders.spec import Spec
 from mmjax.encoders.stems import STEMS, Stem, check_stem
-from mmjax.encoders.trunk import POOLS, encode_tokens
+from mmjax.encoders.trunk import Transformer, encode_tokens
 from mmjax.errors import UserError
 
 POSITIONS = ("learned", "sincos2d", "sincos1d", "none")
 
 
-class ViT(nn.Module):
+class ViT(Transformer):
     """Vision Transformer: images (B, H, W, C) to `Features`.
 
     Attributes:
         image_size: side of the images that learned positions are for; other sizes resize the positions.
         patch_size: side of a patch in pixels.
         channels: channels of the image.
-        width: width of the residual stream.
-        depth: number of transformer blocks.
-        heads: number of attention heads.
-        mlp_ratio: hidden units of the MLP as a multiple of width.
-        mlp_dim: hidden units of the MLP; 0 takes mlp_ratio.
         stem: patch: one linear map; conv: 3x3 convolutions of stride 2; merge: quarter patches merged twice.
         patch_bias: whether the stem's linear maps have a bias (CLIP's has none).
-        pre_norm: whether the tokens are normed before the blocks (CLIP's are).
-        pool: cls: a class token; mean: mean of the patches; map: attention by a learned probe (SigLIP).
         position: learned, sincos2d, sincos1d or none.
-        act: gelu (exact), gelu_tanh, quick_gelu (OpenAI's weights) or swiglu (gated; mlp_dim units each way).
-        norm: layer or rms.
-        norm_eps: added to the mean square in norms (CLIP 1e-5, SigLIP 1e-6).
-        qk_norm: whether each head's queries and keys are normed.
-        layer_scale: initial value of learned scales of residual branches; 0 for none.
-        dropout: rate of zeros in the embeddings and in the outputs of residual branches.
-        drop_path: rate of skipping a residual branch in the last block, from 0 in the first linearly.
         patch_dropout: share of patches left out of each image in training (FLIP), never the class token.
-        scan: whether blocks are one scanned block, which compiles faster and runs about as fast.
-        remat: what backward keeps. none: all; full: a block's input; dots: and products with parameters; all_dots.
         mean: means of the channels by which uint8 images, over 255, are normalised.
         std: standard deviations likewise.
-        dtype: dtype of activations, float32 or bfloat16.
     """
 
     image_size: int = 224
     patch_size: int = 32
     channels: int = 3
-    width: int = 768
-    depth: int = 12
-    heads: int = 12
-    mlp_ratio: float = 4.0
-    mlp_dim: int = 0
     stem: str = "patch"
     patch_bias: bool = True
-    pre_norm: bool = False
-    pool: str = "cls"
     position: str = "learned"
-    act: str = "gelu"
-    norm: str = "layer"
-    norm_eps: float = 1e-6
-    qk_norm: bool = False
-    layer_scale: float = 0.0
-    dropout: float = 0.0
-    drop_path: float = 0.0
     patch_dropout: float = 0.0
-    scan: bool = False
-    remat: str = "none"
     mean: tuple = (0.5, 0.5, 0.5)
     std: tuple = (0.5, 0.5, 0.5)
-    dtype: str = "float32"
 
     def __post_init__(self):
         super().__post_init__()
-        Spec.of(self)
         check_choice("ViT.stem", self.stem, STEMS)
-        check_choice("ViT.pool", self.pool, POOLS)
         check_choice("ViT.position", self.position, POSITIONS)
         check_rates("ViT", patch_dropout=self.patch_dropout)
         check_stem(self.stem, self.patch_size)

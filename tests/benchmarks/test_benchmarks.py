@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import common, run_all
+from benchmarks import common, full_recipes, run_all
 from benchmarks.step_flops import find_products
 from mmjax.training.flops import count_flops
 
@@ -115,5 +115,28 @@ def test_run_that_ends_early_is_told(tmp_path):
 def test_every_benchmark_of_run_all_is_here():
     folder = common.ROOT / "benchmarks"
     helpers = {"common", "run_all", "startup_parts", "open_clip_loading", "photo_shards"}
-    with_more_packages = {"emoji_ridge", "data_loading"}
+    with_more_packages = {"emoji_ridge", "data_loading", "full_recipes"}
     assert set(run_all.BENCHMARKS) == {p.stem for p in folder.glob("*.py")} - helpers - with_more_packages
+
+
+def test_slices_that_a_batch_divides_by():
+    assert full_recipes.slices(32_768) == ["v5e:4x4", "v5e:8x8", "v5e:16x16"]
+    assert full_recipes.slices(96) == ["v5e:4x4"]
+    assert full_recipes.slices(100) == ["v5e:2x2"]
+
+
+def test_a_recipe_that_does_not_fit_is_tried_on_a_larger_slice(monkeypatch):
+    monkeypatch.setattr(full_recipes, "full_recipe", lambda name: common.load_config(TINY, batch_size=64))
+    monkeypatch.setattr(full_recipes, "digest", lambda name: "d")
+    refusal = {"fits": False, "used": 3 * 2**34, "available": 2**34, "compile_seconds": 1.0}
+    fitting = {"fits": True, "used": 2**33, "available": 2**34, "bf16_flops": 197e12, "hbm_bytes": 819e6}
+    fitting |= {"collectives": {}, "total_steps": 10, "model_flops": 0.5 * 197e12}
+    monkeypatch.setattr(full_recipes, "compile_step", lambda config, topology, examples: said[topology])
+    said = {"v5e:4x4": refusal, "v5e:8x8": fitting}
+    found = full_recipes.planned("tiny")
+    assert found["topology"] == "v5e:8x8" and found["refused"] == {"v5e:4x4": 3 * 2**34}
+    assert full_recipes.table({"tiny": found}).splitlines()[-1] == (
+        f"| tiny | 64 | {found['microbatches']} | v5e:8x8 | 8.00 of 16.00 | 1,000.0 | FLOPs | 50% |"
+    )
+    said["v5e:8x8"] = refusal
+    assert not full_recipes.planned("tiny")["fits"]

@@ -90,13 +90,15 @@ def test_siglip_vit_with_padded_patches(pool):
         np.testing.assert_allclose(found.tokens[b], t, **CLOSE)
 
 
-def test_causal_text_with_rms_norm():
-    encoder = tiny_text(norm="rms")
+@pytest.mark.parametrize("pre_norm", [False, True])
+def test_causal_text_with_rms_norm(pre_norm):
+    encoder = tiny_text(norm="rms", pre_norm=pre_norm)
     ids = texts()
     params = params_of(encoder, ids)
     p, found = ref.f64(params), pooled(encoder, params, ids)
     for b, row in enumerate(ids):
         t = p["token_embedding"][row] + p["position_embedding"]
+        t = ref.rms_norm(t, p["pre_norm"], 1e-6) if pre_norm else t
         for i in range(2):
             t = ref.block(t, p[f"blocks_{i}"], 2, norm=ref.rms_norm, allowed=np.tri(7, dtype=bool))
         expected = ref.rms_norm(t, p["norm"], 1e-6)[list(row).index(29)]

@@ -45,6 +45,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("cico", batch_size=16))
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_a_soft_maximum_tells_apart_what_the_mean_does_not(tmp_path):
     recall = [run("cico", arg, workdir=tmp_path / arg)["val/test/series_to_text_R@1"] for arg in ("", "pooled")]

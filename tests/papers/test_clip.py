@@ -63,6 +63,7 @@ def test_arguments():
         config_of("clip", "half")
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_a_frozen_temperature_that_is_wrong_costs_more_than_one_that_is_learned(tmp_path):
     """Image to text R@10 54.3 % learned from 0.5, 65 % from 0.07 (seeds 0, 1, 2)."""

@@ -199,6 +199,7 @@ def test_meshes_and_micro_batches(method):
     check_mesh(small(method), steps=1)
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 @pytest.mark.parametrize("method", ["barlip", "siamlip", "byolip", "swalip"])
 def test_every_method_learns(method, tmp_path):

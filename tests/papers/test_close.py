@@ -123,6 +123,7 @@ def test_every_arm_is_a_config(arg):
     assert build_evaluations(config) or arg == "full"
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_the_config_claims(tmp_path):
     """Noise helps a probe of captions to tell pictures: gains .13, .12 and .03 with seeds 0 to 2."""

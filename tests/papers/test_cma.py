@@ -86,6 +86,7 @@ def test_meshes_and_micro_batches():
     check_mesh(config)
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_relief_closes_the_gap(tmp_path):
     found = {arm: run("cma", arm, workdir=tmp_path / arm)["val/gap/modality_gap"] for arm in ("clip", "half")}

@@ -196,6 +196,7 @@ def test_full_recipe():
     assert config.batch_size == 65_536 and config.objectives.captioning.queries == 256
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_captioning_helps_retrieval(tmp_path):
     """R@1 of 1,000 scenes, chance 0.001, with the caption loss and without; measured: 10 points apart or more."""

@@ -116,6 +116,7 @@ def test_configs():
         c.validate(config_of("comclip", arg))
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_parts_say_whose_colour_it_is_to_a_model_of_single_things(tmp_path):
     """Colours exchanged: chance 0.5 for the whole picture, parts are better in each of three seeds."""

@@ -149,6 +149,7 @@ def test_full_recipe():
     assert config.objectives.contrastive.kind == "hard_negatives" and "audio" in config.streams
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_hard_negatives_teach_the_order(tmp_path):
     """Of sounds and captions of the same two events; measured over seeds: configs/papers/compa.py."""

@@ -86,6 +86,7 @@ def test_meshes_and_micro_batches():
     check_mesh(config)
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_alignment_and_uniformity_close_the_gap_and_cross_uniformity_opens_it(tmp_path):
     """Distance of the centroids; R@1 of pictures and labels in an unseen style, chance 0.003."""

@@ -121,6 +121,7 @@ def test_configs():
         c.validate(config_of("cross_the_gap", arg))
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_found_words_drop_what_captions_cannot_say(tmp_path):
     """mAP by shape, chance 0.125: as good as plain queries; better where a loss between views tells pictures apart."""

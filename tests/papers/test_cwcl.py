@@ -92,7 +92,7 @@ def test_arguments():
         config_of("cwcl", "flat")
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_even_targets_transfer_less_than_clips(tmp_path):
     """The claim does not hold: classes of the frozen space are found less often by graded targets that are even."""
     metric = "val/classes/vector_2_to_vector_mAP@10"

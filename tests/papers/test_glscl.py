@@ -84,6 +84,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("glscl", batch_size=16, **{"objectives.glscl.queries": 2}))
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_frames_pooled_for_a_caption_beat_their_mean(tmp_path):
     recall = [run("glscl", arg, workdir=tmp_path / arg)["val/test/text_to_series_R@1"] for arg in ("", "mean")]

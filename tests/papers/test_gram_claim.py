@@ -28,7 +28,7 @@ def test_on_meshes_and_micro_batches(arm):
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_volumes_find_tuples_and_pairs_find_more_besides(tmp_path):
     found = {}
     for arm in ("gram", "anchor", "both"):

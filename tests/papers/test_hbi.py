@@ -182,6 +182,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("hbi", batch_size=16, **{f"objectives.hbi.{k}": v for k, v in changes.items()}))
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_levels_and_interactions_retrieve(tmp_path):
     assert run("hbi", workdir=tmp_path)["val/test/series_to_text_R@1"] > 0.25  # chance 0.002

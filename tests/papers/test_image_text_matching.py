@@ -67,7 +67,7 @@ def test_arguments():
         config_of("image_text_matching", "none")
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_negatives_on_one_side_suffice(tmp_path):
     """R@1 in an unseen style, chance 0.003, with pictures alone as negatives."""
     metrics = run("image_text_matching", "image_negatives", workdir=tmp_path)

@@ -101,7 +101,7 @@ def test_arguments():
             config_of("irra", arg)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_where_identities_repeat_sdm_beats_infonce(tmp_path):
     sdm, infonce = (run("irra", f"{arm},24", workdir=tmp_path / arm) for arm in ("sdm", "infonce"))
     metric = "val/identity/vector_to_vector_2_mAP@10"

@@ -140,6 +140,7 @@ def test_full_recipe():
     assert config.batch_size == 2048 and config.towers.text.context == config.data.context == 248
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_short_captions_beside_long_ones(tmp_path):
     """R@1 of labels for 373 pictures, chance 0.003: with short captions in training and without."""

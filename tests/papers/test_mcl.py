@@ -90,7 +90,7 @@ def test_stages_need_their_first_one():
             config_of("mcl", arg)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_the_second_stage_learns_what_the_first_left_out(tmp_path):
     """Accuracy of linear probes, chance 0.1."""
     first = tmp_path / "first"

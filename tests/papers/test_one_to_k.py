@@ -87,7 +87,7 @@ def test_on_meshes_and_micro_batches():
     check_mesh(config)
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_all_languages_at_once_find_more_at_steadier_ranks(tmp_path):
     found = {arm: run("one_to_k", arm, workdir=tmp_path / arm) for arm in ("one_to_k", "random")}
     recall, variance = "val/languages/text_to_image_R@1", "val/languages/text_to_image_MRV"

@@ -96,7 +96,7 @@ def test_full_recipe():
     assert len(config.objectives.contrastive.negatives) == 5 and "video" in config.streams
 
 
-@pytest.mark.claim
+@pytest.mark.slow
 def test_edits_in_training_tell_captions_from_edits(tmp_path):
     """The caption among itself and three edits, chance 0.25: edits as hard negatives against none."""
     hard, vanilla = (run("rcad", arm, workdir=tmp_path / arm)["val/edits/accuracy"] for arm in ("hard", "vanilla"))

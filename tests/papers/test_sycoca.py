@@ -144,6 +144,7 @@ def test_full_recipe():
     assert set(config.objectives) == {"contrastive", "captioning", "masked_image"}
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_three_losses_at_once_retrieve(tmp_path):
     """R@1 of 1,000 scenes, chance 0.001; that it is above captioning alone is not shown, see the config."""

@@ -13,6 +13,7 @@ def test_on_meshes_and_micro_batches():
     check_mesh(config_of("symile", batch_size=32))
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_products_tell_an_exclusive_or_and_pairs_do_not(tmp_path):
     """Chance is 1/32; without information three pairs cost 3 log 512."""

@@ -134,6 +134,7 @@ def test_on_meshes_and_micro_batches():
     check_mesh(small(), steps=1, microbatches=1)
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_one_model_retrieves_by_any_group(tmp_path):
     """R@10 of captions among 217 concepts of which nothing was trained; chance 0.046."""

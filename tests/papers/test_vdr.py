@@ -120,6 +120,7 @@ def test_a_mesh_and_microbatches_change_nothing():
     check_mesh(config_of("vdr", batch_size=16), steps=1)
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_weights_are_of_words(tmp_path):
     metrics = run("vdr", workdir=tmp_path)

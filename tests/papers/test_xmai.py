@@ -89,6 +89,7 @@ def test_configs():
     assert (inserted.captions, inserted.nouns) == (module("xmai").PLAIN, NOUNS)
 
 
+@pytest.mark.slow
 @pytest.mark.claim
 def test_insertion_lowers_ranks_and_true_attributes_raise_them(tmp_path):
     """Mean reciprocal ranks of 1,000 pictures, chance 0.0075."""

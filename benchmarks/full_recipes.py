@@ -1,0 +1,119 @@
+"""What every paper's full recipe costs on TPUs: `mmjax plan` of each configs/papers/NAME.py:full (extra `plan`).
+
+python -m benchmarks.full_recipes --output=benchmarks/results/full_recipes.json [NAME ...]
+python -m benchmarks.full_recipes --table --output=benchmarks/results/full_recipes.json
+
+A recipe is compiled for 16 chips of v5e, for 4 if its batch does not divide by 16, and for a larger slice where it does
+not fit. Recipes that the output holds already, unchanged since, are left as they are.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.common import ROOT, load_config, machine, rounded
+from mmjax import config as config_lib
+from mmjax.plan.plan import bill, compile_step
+from mmjax.plan.topology import parse_topology
+
+PAPERS = ROOT / "configs" / "papers"
+SLICES = ("v5e:2x2", "v5e:4x4", "v5e:8x8", "v5e:16x16")
+# Examples of an epoch where a recipe counts in epochs; it scales days and schedule, never the step.
+EXAMPLES = 1_000_000
+# From the most work to the least: what a time is bound by.
+PARTS = {"compute": "FLOPs", "hbm": "HBM", "interconnect": "links"}
+
+
+def full_recipe(name: str):
+    """The config of a paper's full recipe; XBT's, which needs another run, with CLIP B/32's as that."""
+    if name != "xbt":
+        return load_config(f"configs/papers/{name}.py:full")
+    old = Path(tempfile.gettempdir()) / "mmjax-plan-clip-b32"
+    old.mkdir(exist_ok=True)
+    (old / "config.json").write_text(config_lib.to_json(full_recipe("dbnorm")))
+    return load_config(f"configs/papers/xbt.py:full,old={old}")
+
+
+def digest(name: str) -> str:
+    """Of what a paper's full recipe says beside the defaults: a new key changes no recipe that does not use it."""
+    config = load_config(f"configs/papers/{name}.py:full")
+    return hashlib.sha256("\n".join(config_lib.differences(config_lib.default(), config)).encode()).hexdigest()[:16]
+
+
+def slices(batch_size: int) -> list[str]:
+    """The slices to try, in order."""
+    dividing = [name for name in SLICES if batch_size % parse_topology(name).chips == 0]
+    return [name for name in dividing if parse_topology(name).chips >= 16] or dividing[-1:]
+
+
+def planned(name: str) -> dict:
+    """What the first slice on which a recipe fits says of it, and which did not fit; or the last refusal."""
+    config = full_recipe(name)
+    config_lib.validate(config)
+    refused = {}
+    for topology in slices(config.batch_size):
+        step = compile_step(config, topology, EXAMPLES)
+        if step["fits"]:
+            break
+        refused[topology] = step["used"]
+    kept = ("fits", "used", "available", "notes", "unknown", "flops", "hbm_bytes", "compile_seconds", "encoders")
+    return {
+        "recipe": digest(name),
+        "batch_size": config.batch_size,
+        "microbatches": config.microbatches,
+        "topology": topology,
+        "refused": refused,
+        **{key: step[key] for key in kept if key in step},
+        **bill(step, config.batch_size, parse_topology(topology)),
+    }
+
+
+def table(recipes: dict[str, dict]) -> str:
+    """The recipes as rows of Markdown."""
+    head = (
+        "| recipe | rows a step | micro-batches | slice | GiB a chip | a step at least, ms | bound by | MFU at most |\n"
+    )
+    return head + "|---|---|---|---|---|---|---|---|\n" + "".join(_row(name, recipes[name]) for name in sorted(recipes))
+
+
+def _row(name: str, recipe: dict) -> str:
+    sizes = f"| {name} | {recipe['batch_size']:,} | {recipe['microbatches']} | {recipe['topology']} "
+    sizes += f"| {recipe['used'] / 2**30:.2f} of {recipe['available'] / 2**30:.2f} "
+    if not recipe["fits"]:
+        return sizes + "| does not fit | | |\n"
+    time = recipe["time"]
+    bound = PARTS[max(PARTS, key=lambda part: time[part])]
+    return sizes + f"| {time['overlapped'] * 1e3:,.1f} | {bound} | {recipe['mfu_bound']:.0%} |\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="papers' configs; all by default")
+    parser.add_argument("--output", type=Path, required=True, help="JSON that is read, added to and written")
+    parser.add_argument("--table", action="store_true", help="print the rows of docs/plan.md and compile nothing")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers at a time")
+    args = parser.parse_args()
+    found = json.loads(args.output.read_text()) if args.output.exists() else {"benchmark": "full_recipes"}
+    recipes = found.setdefault("recipes", {})
+    if args.table:
+        print(table(recipes), end="")
+        return
+
+    def update(name: str) -> None:
+        if recipes.get(name, {}).get("recipe") == digest(name):
+            return
+        recipes[name] = rounded(planned(name))
+        found["machine"] = machine()
+        args.output.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        print(_row(name, recipes[name]), end="", flush=True)
+
+    with ThreadPoolExecutor(args.jobs) as pool:
+        list(pool.map(update, args.names or sorted(path.stem for path in PAPERS.glob("*.py"))))
+
+
+if __name__ == "__main__":
+    main()
