@@ -6,11 +6,10 @@ Does:     CL2L: CLIP's loss on one weak view of each modality, and on all pairs 
           modality's projection, 2 - 2 cos(p, sg z), or of its moving average, SwALIP 0.2 times the cross-entropy to the
           Sinkhorn matching of the other two views.
 Files:    mmjax/objectives/views.py, mmjax/objectives/projectors.py, mmjax/losses/swapped_matching.py,
-          mmjax/losses/redundancy.py, mmjax/losses/siamese.py
+          mmjax/losses/redundancy.py, mmjax/losses/siamese.py, mmjax/heads/same.py
 Differs:  from the paper: tokens left out at random instead of edited texts; layer norm for batch norm in projectors,
-          which take the shared space; SiamLIP and BYOLIP predict weak views alone; SwALIP's term is on the embeddings
-          with a temperature of its own. From its released code, which was followed for weights and targets: Barlow
-          statistics are of the global batch.
+          which take the shared space; SwALIP's term is on the embeddings with a temperature of its own. From its
+          released code, which was followed for weights, pairs and targets: Barlow statistics are of the global batch.
 Command:  mmjax sweep --config=configs/papers/clip_rocket.py --workdir=runs/papers/clip_rocket
 Cost:     at most 500 s on 2 cores (9 cells x 3 seeds, 200 steps).
 Claim:    On a plain recipe BarLIP, SiamLIP and BYOLIP are better than CLIP; with strong views CLIP is better than
@@ -79,7 +78,7 @@ def _objectives(config, method, *, strong, hidden):
     if method == "barlip":
         config.objectives.barlip = c.objective("redundancy", pairs=pairs, hidden=hidden, width=2 * config.embed_dim)
     if method in ("siamlip", "byolip"):
-        _predictions(config, hidden, target="ema/" if method == "byolip" else "")
+        _predictions(config, hidden, pairs, target="ema/" if method == "byolip" else "")
     if method == "swalip":
         swapped = tuple(
             (f"image{i}", f"text{t}", f"image{_other(i)}", f"text{_other(t)}") for i in VIEWS for t in VIEWS
@@ -87,15 +86,19 @@ def _objectives(config, method, *, strong, hidden):
         config.objectives.swalip = c.objective("swapped_matching", pairs=swapped)
 
 
-def _predictions(config, hidden, *, target):
-    """A projector and a predictor on each modality; each predicts the other's projection, or its moving average."""
-    for stream in ("image", "text"):
-        config.heads[f"{stream}_projection"] = c.head("mlp", stream=stream, hidden=hidden)
-        config.heads[f"{stream}_prediction"] = c.head("mlp", stream=f"{stream}_projection", hidden=hidden)
+def _predictions(config, hidden, pairs, *, target):
+    """A projector and a predictor for each modality, one for all its views; each view predicts the projection of those
+    that it is paired with, or its moving average."""
+    for view in dict.fromkeys(view for pair in pairs for view in pair):
+        modality = view.partition("_")[0]
+        for head, stream in ((f"{modality}_projection", view), (f"{modality}_prediction", f"{view}_projection")):
+            name = head.replace(modality, view)
+            same = c.head("same", stream=stream, of=head)
+            config.heads[name] = c.head("mlp", stream=stream, hidden=hidden) if name == head else same
     if target:
         config.teachers.ema = c.teacher("ema", decay=0.99)
-    pairs = (("image_prediction", f"{target}text_projection"), ("text_prediction", f"{target}image_projection"))
-    config.objectives.prediction = c.objective("prediction", pairs=pairs)
+    both = [(f"{x}_prediction", f"{target}{y}_projection") for pair in pairs for x, y in (pair, pair[::-1])]
+    config.objectives.prediction = c.objective("prediction", pairs=tuple(both))
 
 
 def _other(view: str) -> str:

@@ -12,7 +12,7 @@ from mmjax.errors import UserError
 from mmjax.losses import sinkhorn, softmax_contrastive, swapped_matching, vicreg
 from mmjax.objectives import OBJECTIVES, WeightedObjectives
 from tests.losses.properties import assert_close, normal_rows, unit_rows, waves
-from tests.papers.running import check_mesh, config_of, module, run
+from tests.papers.running import check_mesh, config_of, first_steps, module, run
 
 NAMES = ("image_2", "image_3", "text_2", "text_3")
 LOCAL = tuple(itertools.product(NAMES[:2], NAMES[2:]))
@@ -179,6 +179,10 @@ def test_every_arm_of_the_config_has_its_terms():
     assert parts["clip,plain"] == {"weak"} and parts["clip"] == {"weak", "strong"}
     assert parts["siamlip"] == parts["byolip"] == {"weak", "strong", "prediction"}
     assert parts["barlip"] - parts["clip"] == {"barlip"} and parts["swalip"] - parts["clip"] == {"swalip"}
+    weak = (("image_prediction", "ema/text_projection"), ("text_prediction", "ema/image_projection"))
+    assert config_of("clip_rocket", "byolip,plain").objectives.prediction.pairs == weak
+    pairs = config_of("clip_rocket", "byolip").objectives.prediction.pairs
+    assert pairs[:2] == weak and pairs[-1] == ("text_3_prediction", "ema/image_3_projection") and len(pairs) == 10
     with pytest.raises(ValueError, match="unknown argument 'swalip,plain'"):
         config_of("clip_rocket", "swalip,plain")
 
@@ -197,6 +201,12 @@ def small(method):
 @pytest.mark.parametrize("method", ["swalip", "byolip"])
 def test_meshes_and_micro_batches(method):
     check_mesh(small(method), steps=1)
+
+
+def test_a_modality_has_one_projector_and_one_predictor_for_all_its_views():
+    _, params, _ = first_steps(small("siamlip"), 1, 1)
+    heads = {path.split("/")[1] for path in params if path.startswith("model/") and "_head" in path}
+    assert heads == {f"{m}_{kind}_head" for m in ("image", "text") for kind in ("projection", "prediction")}
 
 
 @pytest.mark.slow
