@@ -82,7 +82,7 @@ def workdir_of(finished, tmp_path):
         ("--config.data.source=/no/*.tar", ("no tar matches '/no/*.tar'",)),
         ("--config.data.tokenizer=/no/such.json", ("no tokenizer", "/no/such.json")),
         ("--config.data.context=1000", ("context",)),
-        ("--config.evaluations.unseen.source=/no/such.tar", ("config.evaluations.unseen.source", "/no/such.tar")),
+        ("--config.evaluations.unseen.source=/no/such.tar", ("check config.evaluations.unseen.source", "/no/such.tar")),
         ("--config.init_from=/no/run", ("no checkpoint there", "config.init_from = /no/run")),
         ("--config.schedule.warmup=soon", ("'soon' is not a duration", "config.schedule.warmup")),
     ],

@@ -42,8 +42,10 @@ def train(config, workdir: str | Path) -> dict:
             config.data, tuple(config.streams), config.seed, config.batch_size, jax.process_index(), jax.process_count()
         )
         experiment = experiment_of(config, examples=len(pipeline.source))
+        # In every process, so that a source that is missing ends them all.
+        data = fingerprints(config) | {"train": pipeline.fingerprint()}
         if first:
-            settle(workdir, config, fingerprints(config) | {"train": pipeline.fingerprint()})
+            settle(workdir, config, data)
         suite, stopped = Suite(experiment), ""
         with contextlib.closing(open_checkpoints(workdir, config)) as checkpoints:
             state = starting_state(experiment, checkpoints)

@@ -97,3 +97,11 @@ def test_evaluations_by_scores_of_tokens_words_and_descents_give_the_numbers_of_
     measured = {name.split("/")[1] for name in read_history(one)[-1] if name.startswith("val/")}
     assert measured == {"filip", "fdt", "groups", "codes", "words", "inverted"}
     assert_same_numbers(one, two)
+
+
+def test_what_ends_one_process_ends_both_at_once(start, alone, tmp_path):
+    """A source that none of them finds, and a workdir that only the first one looks into."""
+    missing, said = start(tmp_path, 2, "--config.evaluations.unseen.source=gone.tar")
+    assert missing.wait(60) == 2 and "check config.evaluations.unseen.source" in said.read_text()
+    other, said = start(alone, 2, "--config.optimizer.learning_rate=0.5")
+    assert other.wait(60) == 2 and "optimizer.learning_rate: 0.001 -> 0.5" in said.read_text()
