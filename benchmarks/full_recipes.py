@@ -77,7 +77,8 @@ def table(recipes: dict[str, dict]) -> str:
     head = (
         "| recipe | rows a step | micro-batches | slice | GiB a chip | a step at least, ms | bound by | MFU at most |\n"
     )
-    return head + "|---|---|---|---|---|---|---|---|\n" + "".join(_row(name, recipes[name]) for name in sorted(recipes))
+    rows = [_row(name, recipes[name]) for name in sorted(recipes)]
+    return "".join((head, "|---|---|---|---|---|---|---|---|\n", *rows, *(("\n", *told) if told else ())))
 
 
 def _row(name: str, recipe: dict) -> str:

@@ -71,11 +71,10 @@ def _full():
     config.embed_dim = 1408
     config.data.source = "data/{00000..39999}.tar"
     config.data.tokenizer = "tokenizer.json"
-    config.data.image_size = 288
+    config.data.image_size = 280
     config.data.context = 16
     config.data.threads = 16
     config.towers.image = c.tower("vit", "g/14", image_size=280, pool="map", projection="none", **recipes.LEAN)
-    config.data.image_size = 280
     config.towers.text = c.tower("text", "L", vocab_size=32_000, context=16, pool="mean", **recipes.LEAN)
     config.objectives.contrastive = c.objective("softmax")
     config.optimizer.name = "adafactor"

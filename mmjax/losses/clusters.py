@@ -77,7 +77,9 @@ def far_apart(key, x, count: int, *, valid=None):
     def draw(n, carry):
         chosen, squared = carry
         odds = jnp.where(there, jnp.log(squared), -jnp.inf)
-        row = x[jax.random.categorical(jax.random.fold_in(key, n), odds)]
+        drawn = jnp.arange(len(x)) == jax.random.categorical(jax.random.fold_in(key, n), odds)
+        # As a sum, since an index into rows that are split over devices would bring all of them to each.
+        row = jnp.sum(jnp.where(drawn[:, None], x, 0.0), axis=0)
         distances = jnp.sum(jnp.square(x - row[None, :]), axis=1)
         return chosen.at[n].set(row), jnp.minimum(squared, distances)
 

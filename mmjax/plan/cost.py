@@ -45,6 +45,20 @@ class Cost:
         self.unknown += [what for what in other.unknown if what not in self.unknown]
 
 
+def dearer_branch(name: str, least: Cost, most: Cost) -> list[str]:
+    """What a conditional costs beyond its cheapest branch, which is what every run takes at least; [] if nothing."""
+    received = [sum(size for _, size in cost.collectives.values()) for cost in (least, most)]
+    more = (
+        (most.flops - least.flops) / 1e12,
+        (most.hbm_bytes - least.hbm_bytes) / 1e9,
+        (received[1] - received[0]) / 1e9,
+    )
+    if max(more) <= 0:
+        return []
+    work = "{:.3g} TFLOP, {:.3g} GB of HBM, {:.3g} GB received".format(*more)
+    return [f"what the dearest branch of {name} takes, when it is taken: {work} more"]
+
+
 def count_costs(text: str) -> Cost:
     """The cost of one run of the module that `text`, a `compiled.as_text()`, describes."""
     module = parse_module(text)
@@ -74,7 +88,9 @@ class _Counter:
             total.add(self.computation(self.module.computations[instruction.attribute(r"body=%?([\w.-]+)")]), trips)
         elif opcode == "conditional":
             branches = [self.computation(self.module.computations[name]) for name in instruction.called]
-            total.add(max(branches, key=lambda cost: cost.flops), 1)
+            least, *_, most = sorted(branches, key=lambda cost: (cost.flops, cost.hbm_bytes))
+            total.add(least, 1)
+            total.add(Cost(unknown=dearer_branch(instruction.name, least, most)), 1)
         elif opcode in ("call", "async-start"):
             for name in instruction.called:
                 total.add(self.computation(self.module.computations[name]), 1)

@@ -82,6 +82,37 @@ ENTRY %main (x: f32[8,128]) -> f32[8,128] {
     assert (cost.flops, cost.hbm_bytes, cost.unknown) == (77, 4 * 4096, ["the FLOPs of the kernel l"])
 
 
+def test_a_conditional_costs_its_cheapest_branch_and_says_what_another_adds():
+    """A branch is a product, 2 x 8 x 128 x 128 FLOPs, after an all-gather of 2 chips; the other hands on its input."""
+    text = """HloModule m
+
+%work (x: f32[8,128]) -> f32[8,128] {
+  %x = f32[8,128]{1,0} parameter(0)
+  %all = f32[16,128]{1,0} all-gather(%x), channel_id=1, replica_groups={{0,1}}, dimensions={0}
+  %w = f32[128,128]{1,0} broadcast(%x), dimensions={}
+  ROOT %d = f32[8,128]{1,0} dot(%x, %w), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+}
+
+%rest (y: f32[8,128]) -> f32[8,128] {
+  ROOT %y = f32[8,128]{1,0} parameter(0)
+}
+
+ENTRY %main (p: s32[], x: f32[8,128]) -> f32[8,128] {
+  %p = s32[] parameter(0)
+  %x0 = f32[8,128]{1,0} parameter(1)
+  ROOT %c = f32[8,128]{1,0} conditional(%p, %x0, %x0), branch_computations={%work, %rest}
+}
+"""
+    cost = count_costs(text)
+    assert (cost.flops, cost.hbm_bytes, cost.collectives) == (0, 0, {})
+    assert len(cost.unknown) == 1
+    # 2.6e-7 TFLOP; the all-gather receives the other chip's 4,096 bytes.
+    assert "branch of c takes" in cost.unknown[0] and "2.62e-07 TFLOP" in cost.unknown[0]
+    assert "4.1e-06 GB received more" in cost.unknown[0]
+    same = text.replace("branch_computations={%work, %rest}", "branch_computations={%rest, %rest}")
+    assert count_costs(same) == Cost()
+
+
 def test_collectives_by_kind():
     assert count_costs(program("collectives")).collectives == {
         "all-gather": [2, 2 * 3 * 16384],
