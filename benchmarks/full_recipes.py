@@ -73,12 +73,13 @@ def planned(name: str) -> dict:
 
 
 def table(recipes: dict[str, dict]) -> str:
-    """The recipes as rows of Markdown."""
+    """The recipes as rows of Markdown, and below them what could not be counted."""
     head = (
         "| recipe | rows a step | micro-batches | slice | GiB a chip | a step at least, ms | bound by | MFU at most |\n"
     )
-    rows = [_row(name, recipes[name]) for name in sorted(recipes)]
-    return "".join((head, "|---|---|---|---|---|---|---|---|\n", *rows, *(("\n", *told) if told else ())))
+    rows = "".join(_row(name, recipes[name]) for name in sorted(recipes))
+    told = [f"- {name}, not counted: {what}\n" for name in sorted(recipes) for what in recipes[name].get("unknown", ())]
+    return head + "|---|---|---|---|---|---|---|---|\n" + rows + "\n" * bool(told) + "".join(told)
 
 
 def _row(name: str, recipe: dict) -> str:
