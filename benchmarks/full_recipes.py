@@ -39,9 +39,11 @@ def full_recipe(name: str):
 
 
 def digest(name: str) -> str:
-    """Of what a paper's full recipe says beside the defaults: a new key changes no recipe that does not use it."""
-    config = load_config(f"configs/papers/{name}.py:full")
-    return hashlib.sha256("\n".join(config_lib.differences(config_lib.default(), config)).encode()).hexdigest()[:16]
+    """Of what a paper's full recipe says beside the defaults; a new option that is off by default changes none."""
+    defaults = dict(config_lib.flatten(config_lib.default()))
+    config = config_lib.flatten(load_config(f"configs/papers/{name}.py:full"))
+    said = sorted(f"{key}: {v!r}" for key, v in config if (v != defaults[key] if key in defaults else v))
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 def slices(batch_size: int) -> list[str]:
@@ -60,15 +62,17 @@ def planned(name: str) -> dict:
         if step["fits"]:
             break
         refused[topology] = step["used"]
-    kept = ("fits", "used", "available", "notes", "unknown", "flops", "hbm_bytes", "compile_seconds", "encoders")
-    return {
-        "recipe": digest(name),
-        "batch_size": config.batch_size,
-        "microbatches": config.microbatches,
-        "topology": topology,
-        "refused": refused,
-        **{key: step[key] for key in kept if key in step},
-        **bill(step, config.batch_size, parse_topology(topology)),
+    told = {"recipe": digest(name), "batch_size": config.batch_size, "microbatches": config.microbatches}
+    told |= {"topology": topology, "refused": refused, **{key: step[key] for key in ("fits", "used", "available")}}
+    if not step["fits"]:
+        return told
+    billed = bill(step, config.batch_size, parse_topology(topology))
+    longest = max(PARTS, key=lambda part: billed["time"][part])
+    return told | {
+        "step_seconds": billed["time"]["overlapped"],
+        "bound_by": PARTS[longest],
+        "mfu_bound": billed["mfu_bound"],
+        "not_counted": step["unknown"],
     }
 
 
@@ -78,7 +82,9 @@ def table(recipes: dict[str, dict]) -> str:
         "| recipe | rows a step | micro-batches | slice | GiB a chip | a step at least, ms | bound by | MFU at most |\n"
     )
     rows = "".join(_row(name, recipes[name]) for name in sorted(recipes))
-    told = [f"- {name}, not counted: {what}\n" for name in sorted(recipes) for what in recipes[name].get("unknown", ())]
+    told = [
+        f"- {name}, not counted: {what}\n" for name in sorted(recipes) for what in recipes[name].get("not_counted", ())
+    ]
     return head + "|---|---|---|---|---|---|---|---|\n" + rows + "\n" * bool(told) + "".join(told)
 
 
@@ -87,9 +93,7 @@ def _row(name: str, recipe: dict) -> str:
     sizes += f"| {recipe['used'] / 2**30:.2f} of {recipe['available'] / 2**30:.2f} "
     if not recipe["fits"]:
         return sizes + "| does not fit | | |\n"
-    time = recipe["time"]
-    bound = PARTS[max(PARTS, key=lambda part: time[part])]
-    return sizes + f"| {time['overlapped'] * 1e3:,.1f} | {bound} | {recipe['mfu_bound']:.0%} |\n"
+    return sizes + f"| {recipe['step_seconds'] * 1e3:,.1f} | {recipe['bound_by']} | {recipe['mfu_bound']:.0%} |\n"
 
 
 def main():

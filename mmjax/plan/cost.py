@@ -7,7 +7,7 @@ the trip counts of the loops around it.
 import dataclasses
 
 from mmjax.plan import traffic
-from mmjax.plan.collectives import COLLECTIVES, collective
+from mmjax.plan.collectives import COLLECTIVES, begins, channel_of, collective, in_background
 from mmjax.plan.hlo import Computation, Instruction, Module, parse_module
 from mmjax.plan.loops import trip_count
 from mmjax.plan.products import product_flops
@@ -98,24 +98,26 @@ class _Counter:
             total.hbm_bytes += traffic.hbm_bytes(self.module, computation, instruction)
             self._add_work(total, computation, instruction, channels)
 
-    def _add_work(self, total: Cost, computation: Computation, instruction: Instruction, channels: set) -> None:
-        """Products and collectives of an instruction, inside fusions too."""
+    def _add_work(
+        self, total: Cost, computation: Computation, instruction: Instruction, channels: set, begun: bool = False
+    ) -> None:
+        """Products and collectives of an instruction, inside fusions too; `begun`: by one that begins a collective."""
         kind = instruction.opcode.removesuffix("-start")
         if instruction.opcode in ("dot", "convolution"):
             flops = product_flops(computation, instruction)
             total.flops += flops
             total.bf16_flops += flops * PASSES.get(instruction.attribute(r"operand_precision=\{(\w+)"), 1)
         elif kind in COLLECTIVES:
-            # An asynchronous collective appears again, under its channel, in each fusion that runs beside it.
-            channel = instruction.attribute(r"channel_id=(\d+)") or instruction.name
-            if channel not in channels:
+            # Of a collective that goes on in the background, what a loop's rounds run beside is no further one.
+            channel = channel_of(instruction)
+            if channel not in channels and (begun or channel not in in_background(self.module)):
                 channels.add(channel)
                 kind, received = collective(computation, instruction, kind)
                 total.add(Cost(collectives={kind: [1, received]}), 1)
         elif instruction.opcode == "fusion":
             inside = self.module.computations[instruction.called[0]]
             for inner in inside.instructions.values():
-                self._add_work(total, inside, inner, channels)
+                self._add_work(total, inside, inner, channels, begins(inside))
         elif instruction.attribute(r'custom_call_target="(\w+)"') == "tpu_custom_call":
             # A kernel in Mosaic, XLA's own fused attention for one; most bring an estimate of what they do.
             flops = instruction.attribute(r'"cost_estimate":\{[^}]*"flops":"(\d+)"')

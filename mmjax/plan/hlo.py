@@ -97,7 +97,7 @@ class Computation:
         return self.instructions[instruction.operands[index]]
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Module:
     """All computations of a program by name, and the name of the one it starts with."""
 

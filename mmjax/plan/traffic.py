@@ -4,6 +4,7 @@ What a fusion reads and writes is what its instructions need of its operands: a 
 array, or updates a slice of one in place, moves the slice and not the array.
 """
 
+from mmjax.plan.collectives import COLLECTIVES, begins, channel_of, in_background
 from mmjax.plan.hlo import Computation, Instruction, Module, Shape
 
 # These name, group or allocate memory, or finish what another instruction began; calls are counted by what they call.
@@ -20,10 +21,15 @@ def hbm_bytes(module: Module, computation: Computation, instruction: Instruction
     opcode = instruction.opcode
     if opcode in FREE or opcode.endswith("-done"):
         return 0
-    if opcode == "custom-call" and instruction.attribute(r'custom_call_target="(\w+)"') in FREE_CALLS:
+    if _free_call(instruction):
         return 0
     if opcode == "fusion":
         inside = module.computations[instruction.called[0]]
+        if _free_call(inside.instructions[inside.root]):
+            return 0
+        if begins(inside):  # counted here, wherever it goes on and ends
+            begun = [i for i in inside.instructions.values() if i.opcode in COLLECTIVES]
+            return sum(_whole(inside.operand(i, 0)) + _whole(i) for i in begun)
         read = sum(_read(module, inside, parameter) for parameter in inside.parameters)
         return read + _written(module, inside, inside.instructions[inside.root])
     sources = [computation.instructions[o] for o in instruction.operands]
@@ -39,6 +45,15 @@ def hbm_bytes(module: Module, computation: Computation, instruction: Instruction
     if opcode.endswith("-start"):  # of a collective: its results repeat its operands
         return sum(map(_whole, sources)) + max(_whole(instruction) - sum(map(_whole, sources)), 0)
     return sum(map(_whole, sources)) + _whole(instruction)
+
+
+def _free_call(instruction: Instruction) -> bool:
+    return instruction.opcode == "custom-call" and instruction.attribute(r'custom_call_target="(\w+)"') in FREE_CALLS
+
+
+def _goes_on(module: Module, instruction: Instruction) -> bool:
+    """Whether it is a collective that another fusion has begun."""
+    return instruction.opcode in COLLECTIVES and channel_of(instruction) in in_background(module)
 
 
 def _whole(instruction: Instruction) -> int:
@@ -72,7 +87,7 @@ def _read_by(module: Module, inside: Computation, value: Instruction, user: Inst
         return _moved(user.shapes[0], value)
     if user.opcode == "dynamic-update-slice" and user.operands[0] == value.name:
         return 0  # the rest of the buffer stays where it is
-    if user.opcode == "tuple":
+    if user.opcode == "tuple" or _goes_on(module, user):
         return 0  # handed on
     if user.opcode == "fusion":
         called = module.computations[user.called[0]]
@@ -88,7 +103,7 @@ def _written(module: Module, inside: Computation, result: Instruction, shape: Sh
         shapes = result.shapes if len(result.shapes) == len(elements) else [None] * len(elements)
         return sum(_written(module, inside, e, s) for e, s in zip(elements, shapes, strict=True))
     shape = shape or result.shapes[0]
-    if result.opcode == "parameter" or not shape.in_hbm:
+    if result.opcode == "parameter" or not shape.in_hbm or _goes_on(module, result):
         return 0
     if result.opcode == "bitcast":
         return _written(module, inside, inside.operand(result, 0), shape)

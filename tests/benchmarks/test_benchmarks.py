@@ -130,13 +130,15 @@ def test_a_recipe_that_does_not_fit_is_tried_on_a_larger_slice(monkeypatch):
     monkeypatch.setattr(full_recipes, "digest", lambda name: "d")
     refusal = {"fits": False, "used": 3 * 2**34, "available": 2**34, "compile_seconds": 1.0}
     fitting = {"fits": True, "used": 2**33, "available": 2**34, "bf16_flops": 197e12, "hbm_bytes": 819e6}
-    fitting |= {"collectives": {}, "total_steps": 10, "model_flops": 0.5 * 197e12}
+    fitting |= {"collectives": {}, "unknown": ["a loop"], "total_steps": 10, "model_flops": 0.5 * 197e12}
     monkeypatch.setattr(full_recipes, "compile_step", lambda config, topology, examples: said[topology])
     said = {"v5e:4x4": refusal, "v5e:8x8": fitting}
     found = full_recipes.planned("tiny")
     assert found["topology"] == "v5e:8x8" and found["refused"] == {"v5e:4x4": 3 * 2**34}
-    assert full_recipes.table({"tiny": found}).splitlines()[-1] == (
-        f"| tiny | 64 | {found['microbatches']} | v5e:8x8 | 8.00 of 16.00 | 1,000.0 | FLOPs | 50% |"
-    )
+    assert full_recipes.table({"tiny": found}).splitlines()[2:] == [
+        f"| tiny | 64 | {found['microbatches']} | v5e:8x8 | 8.00 of 16.00 | 1,000.0 | FLOPs | 50% |",
+        "",
+        "- tiny, not counted: a loop",
+    ]
     said["v5e:8x8"] = refusal
     assert not full_recipes.planned("tiny")["fits"]

@@ -29,6 +29,13 @@ def test_nested_loops_multiply():
     assert cost.unknown == []
 
 
+def test_a_collective_that_goes_on_beside_a_loop_is_one():
+    cost = count_costs(program("background"))
+    assert cost.collectives == {"all-gather": [1, 3 * 512]}
+    assert cost.flops == 5 * 4096
+    assert cost.hbm_bytes == 512 + 2048 + 5 * (512 + 1024 + 512)
+
+
 @pytest.mark.parametrize("change", [("direction=LT", "direction=GT"), ("add(%j, %two)", "multiply(%j, %two)")])
 def test_loop_of_unknown_length_counts_once_and_is_told(change):
     text = program("nested").replace(*change)
