@@ -12,7 +12,8 @@ def count_flops(function, *args) -> int:
     """FLOPs of matrix products and convolutions in `function(*args)`, two for each multiply-add, over all devices.
 
     XLA's own cost analysis counts the body of a scan once; this walks the jaxpr and multiplies by the trip count.
-    A `while` loop's body counts once and the costliest branch of a `cond` counts alone.
+    A `while` loop's body counts once, and of a `cond` its cheapest branch: what runs now and then is not claimed for
+    every step.
 
     Args:
         function: any traceable function.
@@ -44,7 +45,7 @@ def _count_equation(e) -> int:
         out_channels = kernel[e.params["dimension_numbers"].rhs_spec[0]]
         return 2 * math.prod(e.outvars[0].aval.shape) * math.prod(kernel) // out_channels
     if e.primitive.name == "cond":
-        return max(count_jaxpr_flops(branch.jaxpr) for branch in e.params["branches"])
+        return min(count_jaxpr_flops(branch.jaxpr) for branch in e.params["branches"])
     times = e.params["length"] if e.primitive.name == "scan" else 1
     if e.primitive.name == "shard_map":  # traced with what lies on one of its devices
         times = math.prod(e.params["mesh"].shape[axis] for axis in e.params["newly_manual_axes"])

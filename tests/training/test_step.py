@@ -131,6 +131,13 @@ def test_flops_of_a_scan_count_every_layer():
     assert count_flops(matmuls, x, ws) == 5 * 2 * 4 * 8 * 8
 
 
+def test_flops_of_a_conditional_are_those_of_its_cheapest_branch():
+    def sometimes(n, x):
+        return jax.lax.cond(n % 10 == 0, lambda x: x @ x @ x, lambda x: x @ x, x)
+
+    assert count_flops(sometimes, 3, np.ones((4, 4), np.float32)) == 2 * 4 * 4 * 4
+
+
 def test_flops_of_a_step_are_three_times_the_products_of_the_forward_pass():
     config = small_config(**{"towers.image.patch_dropout": 0.0})
     experiment = build(config, jax.devices()[:1])
