@@ -26,7 +26,9 @@ def start(tmp_path, monkeypatch):
         stand_in.write_text(f"#!/usr/bin/env bash\nid=${{@: -1}}; id=${{id#*=}}\n{body}\n")
         stand_in.chmod(0o755)
         pipe = subprocess.PIPE
-        return subprocess.Popen(["bash", LOCAL, *arguments], stdout=pipe, stderr=pipe, text=True, cwd=tmp_path)
+        # Tests that run in the background of a shell ignore SIGINT, and what they start could not trap it.
+        command = ["env", "--default-signal=INT", "bash", LOCAL, *arguments]
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=tmp_path)
 
     return start
 
