@@ -12,20 +12,21 @@ import hashlib
 import json
 import os
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from benchmarks.common import ROOT, load_config, machine, rounded
 from mmjax import config as config_lib
 from mmjax.plan.plan import bill, compile_step
+from mmjax.plan.roofline import longest
 from mmjax.plan.topology import parse_topology
 
 PAPERS = ROOT / "configs" / "papers"
 SLICES = ("v5e:2x2", "v5e:4x4", "v5e:8x8", "v5e:16x16")
 # Examples of an epoch where a recipe counts in epochs; it scales days and schedule, never the step.
 EXAMPLES = 1_000_000
-# From the most work to the least: what a time is bound by.
-PARTS = {"compute": "FLOPs", "hbm": "HBM", "interconnect": "links"}
+# How the table calls what a time is bound by.
+BOUNDS = {"compute": "FLOPs", "hbm": "HBM", "interconnect": "links"}
 
 
 def full_recipe(name: str):
@@ -67,10 +68,9 @@ def planned(name: str) -> dict:
     if not step["fits"]:
         return told
     billed = bill(step, config.batch_size, parse_topology(topology))
-    longest = max(PARTS, key=lambda part: billed["time"][part])
     return told | {
         "step_seconds": billed["time"]["overlapped"],
-        "bound_by": PARTS[longest],
+        "bound_by": BOUNDS[longest(billed["time"])],
         "mfu_bound": billed["mfu_bound"],
         "not_counted": step["unknown"],
     }
@@ -109,16 +109,16 @@ def main():
         print(table(recipes), end="")
         return
 
-    def update(name: str) -> None:
-        if recipes.get(name, {}).get("recipe") == digest(name):
-            return
-        recipes[name] = rounded(planned(name))
-        found["machine"] = machine()
-        args.output.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-        print(_row(name, recipes[name]), end="", flush=True)
-
+    names = args.names or sorted(path.stem for path in PAPERS.glob("*.py"))
+    changed = [name for name in names if recipes.get(name, {}).get("recipe") != digest(name)]
     with ThreadPoolExecutor(args.jobs) as pool:
-        list(pool.map(update, args.names or sorted(path.stem for path in PAPERS.glob("*.py"))))
+        plans = {pool.submit(planned, name): name for name in changed}
+        for plan in as_completed(plans):
+            name = plans[plan]
+            recipes[name] = rounded(plan.result())
+            found["machine"] = machine()
+            args.output.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+            print(_row(name, recipes[name]), end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from mmjax.encoders.positions import add_positions
 from mmjax.encoders.spec import Spec
 from mmjax.errors import UserError
 
-POOLS = ("cls", "mean", "map")
-
 
 class Transformer(nn.Module):
     """The options of a transformer over tokens of any kind; encoders add how tokens are made.
@@ -57,7 +55,7 @@ class Transformer(nn.Module):
     remat: str = "none"
     dtype: str = "float32"
 
-    pools = POOLS
+    pools = ("cls", "mean", "map")
 
     def __post_init__(self):
         super().__post_init__()

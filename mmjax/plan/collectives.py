@@ -1,10 +1,9 @@
 """What the collectives of an HLO program move between chips."""
 
-import functools
 import math
 import re
 
-from mmjax.plan.hlo import Computation, Instruction, Module
+from mmjax.plan.hlo import Computation, Instruction
 
 COLLECTIVES = (
     "all-gather",
@@ -31,23 +30,6 @@ def collective(computation: Computation, instruction: Instruction, kind: str) ->
     shares = {"all-gather": n - 1, "all-reduce": 2 * (n - 1) / n}
     shares |= {"collective-permute": 1, "collective-broadcast": 1}
     return kind, given * shares.get(kind, (n - 1) / n)
-
-
-def channel_of(instruction: Instruction) -> str:
-    """What tells a collective from others, wherever it stands: its channel, or its name."""
-    return instruction.attribute(r"channel_id=(\d+)") or instruction.name
-
-
-def begins(computation: Computation) -> bool:
-    """Whether a fusion of this computation begins a collective that goes on beside what follows, loops among it."""
-    return any('custom_call_target="AsyncCollectiveStart"' in i.attributes for i in computation.instructions.values())
-
-
-@functools.lru_cache(maxsize=1)
-def in_background(module: Module) -> frozenset[str]:
-    """Channels of the collectives that a fusion begins. Each stands again in every fusion that runs beside it."""
-    beginning = [computation for computation in module.computations.values() if begins(computation)]
-    return frozenset(channel_of(i) for computation in beginning for i in computation.instructions.values())
 
 
 def group_size(attributes: str) -> int:

@@ -7,7 +7,7 @@ the trip counts of the loops around it.
 import dataclasses
 
 from mmjax.plan import traffic
-from mmjax.plan.collectives import COLLECTIVES, begins, channel_of, collective, in_background
+from mmjax.plan.collectives import COLLECTIVES, collective
 from mmjax.plan.hlo import Computation, Instruction, Module, parse_module
 from mmjax.plan.loops import trip_count
 from mmjax.plan.products import product_flops
@@ -109,15 +109,14 @@ class _Counter:
             total.bf16_flops += flops * PASSES.get(instruction.attribute(r"operand_precision=\{(\w+)"), 1)
         elif kind in COLLECTIVES:
             # Of a collective that goes on in the background, what a loop's rounds run beside is no further one.
-            channel = channel_of(instruction)
-            if channel not in channels and (begun or channel not in in_background(self.module)):
-                channels.add(channel)
+            if instruction.channel not in channels and (begun or instruction.channel not in self.module.background):
+                channels.add(instruction.channel)
                 kind, received = collective(computation, instruction, kind)
                 total.add(Cost(collectives={kind: [1, received]}), 1)
         elif instruction.opcode == "fusion":
             inside = self.module.computations[instruction.called[0]]
             for inner in inside.instructions.values():
-                self._add_work(total, inside, inner, channels, begins(inside))
+                self._add_work(total, inside, inner, channels, inside.begins)
         elif instruction.attribute(r'custom_call_target="(\w+)"') == "tpu_custom_call":
             # A kernel in Mosaic, XLA's own fused attention for one; most bring an estimate of what they do.
             flops = instruction.attribute(r'"cost_estimate":\{[^}]*"flops":"(\d+)"')

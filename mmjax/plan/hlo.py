@@ -63,6 +63,11 @@ class Instruction:
         either = re.findall(r"(?:true|false)_computation=%?([\w.-]+)", self.attributes)
         return (*one, *(name for names in many for name in re.findall(r"[\w.-]+", names)), *either)
 
+    @property
+    def channel(self) -> str:
+        """What tells a collective from others, wherever it stands: its channel, or its name."""
+        return self.attribute(r"channel_id=(\d+)") or self.name
+
     def attribute(self, pattern: str, default: str = "") -> str:
         """The first group of a pattern in its attributes."""
         match = re.search(pattern, self.attributes)
@@ -92,17 +97,29 @@ class Computation:
                 users[operand].append(instruction)
         return users
 
+    @functools.cached_property
+    def begins(self) -> bool:
+        """Whether a fusion of it begins a collective that goes on beside what follows, loops among it."""
+        begin = 'custom_call_target="AsyncCollectiveStart"'
+        return any(begin in instruction.attributes for instruction in self.instructions.values())
+
     def operand(self, instruction: Instruction, index: int) -> Instruction:
         """The instruction that gives an operand."""
         return self.instructions[instruction.operands[index]]
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass
 class Module:
     """All computations of a program by name, and the name of the one it starts with."""
 
     computations: dict[str, Computation]
     entry: str
+
+    @functools.cached_property
+    def background(self) -> frozenset[str]:
+        """Channels of collectives that a fusion begins; each stands again in every fusion that runs beside it."""
+        beginning = [computation for computation in self.computations.values() if computation.begins]
+        return frozenset(i.channel for computation in beginning for i in computation.instructions.values())
 
 
 def parse_module(text: str) -> Module:

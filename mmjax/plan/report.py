@@ -1,5 +1,6 @@
 """The bill as text."""
 
+from mmjax.plan.roofline import longest
 from mmjax.plan.search import as_flags
 
 GIB = 2**30
@@ -59,7 +60,7 @@ def cost_lines(result: dict) -> list[str]:
     lines += [f"  not counted: {what}" for what in result["unknown"]]
     lines += [
         "",
-        f"step            {time['overlapped'] * 1e3:10.2f} ms at least ({_longest(time)}), "
+        f"step            {time['overlapped'] * 1e3:10.2f} ms at least ({longest(time)} bound), "
         f"{time['serial'] * 1e3:.2f} ms if nothing overlapped",
         f"MFU             {result['mfu_bound']:10.1%} at most",
         f"examples/s      {result['examples_per_second']:10.0f} at most",
@@ -94,7 +95,3 @@ def _of(tried: dict) -> str:
 
 def _received(result: dict) -> float:
     return sum(size for _, size in result["collectives"].values())
-
-
-def _longest(time: dict) -> str:
-    return max(("compute", "hbm", "interconnect"), key=lambda part: time[part]) + " bound"

@@ -38,3 +38,8 @@ def roofline(topology: Topology, *, bf16_flops: float, hbm_bytes: float, receive
         "interconnect": received / wires if received else 0.0,
     }
     return parts | {"overlapped": max(parts.values()), "serial": sum(parts.values())}
+
+
+def longest(time: dict[str, float]) -> str:
+    """Which part of a `roofline` bounds the step: "compute", "hbm" or "interconnect"."""
+    return max(("compute", "hbm", "interconnect"), key=lambda part: time[part])

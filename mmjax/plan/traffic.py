@@ -4,7 +4,7 @@ What a fusion reads and writes is what its instructions need of its operands: a 
 array, or updates a slice of one in place, moves the slice and not the array.
 """
 
-from mmjax.plan.collectives import COLLECTIVES, begins, channel_of, in_background
+from mmjax.plan.collectives import COLLECTIVES
 from mmjax.plan.hlo import Computation, Instruction, Module, Shape
 
 # These name, group or allocate memory, or finish what another instruction began; calls are counted by what they call.
@@ -27,7 +27,7 @@ def hbm_bytes(module: Module, computation: Computation, instruction: Instruction
         inside = module.computations[instruction.called[0]]
         if _free_call(inside.instructions[inside.root]):
             return 0
-        if begins(inside):  # counted here, wherever it goes on and ends
+        if inside.begins:  # counted here, wherever it goes on and ends
             begun = [i for i in inside.instructions.values() if i.opcode in COLLECTIVES]
             return sum(_whole(inside.operand(i, 0)) + _whole(i) for i in begun)
         read = sum(_read(module, inside, parameter) for parameter in inside.parameters)
@@ -53,7 +53,7 @@ def _free_call(instruction: Instruction) -> bool:
 
 def _goes_on(module: Module, instruction: Instruction) -> bool:
     """Whether it is a collective that another fusion has begun."""
-    return instruction.opcode in COLLECTIVES and channel_of(instruction) in in_background(module)
+    return instruction.opcode in COLLECTIVES and instruction.channel in module.background
 
 
 def _whole(instruction: Instruction) -> int:

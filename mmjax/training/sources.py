@@ -38,8 +38,5 @@ def open_key(config, key: str):
     try:
         return open_source(spec)
     except UserError as error:
-        where, remedy = (
-            f"config.{key} = {spec!r}; {error.where}",
-            error.remedy.replace("config.data.source", f"config.{key}"),
-        )
-        raise UserError(error.what, where=where, remedy=remedy) from error
+        remedy = error.remedy.replace("config.data.source", f"config.{key}")
+        raise UserError(error.what, where=f"config.{key} = {spec!r}; {error.where}", remedy=remedy) from error
